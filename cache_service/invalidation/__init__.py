@@ -1,0 +1,1 @@
+"""From committed changes to the tags that they touch, and the relay that applies them."""

@@ -1,0 +1,128 @@
+"""The names of the facts that entries depend on, within one organization.
+
+`SHOP` stands for the whole shop where a tag names a subject, else a barber's id does.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+__all__ = [
+    "BARBERS",
+    "BOOKINGS",
+    "CLIENTS",
+    "SCOPE",
+    "SERVICES",
+    "SHOP",
+    "barber",
+    "barber_bookings",
+    "booking_history",
+    "bookings",
+    "client",
+    "client_bookings",
+    "client_money",
+    "day",
+    "earned",
+    "hours",
+    "money",
+    "months",
+    "openings",
+    "schedule",
+    "service",
+]
+
+SCOPE = "organization"
+"""Every entry of the organization depends on it: its settings, and "too much changed"."""
+BARBERS = "barbers"
+"""Any barber's row or offer."""
+SERVICES = "services"
+"""Any service's row."""
+CLIENTS = "clients"
+"""Any client's row."""
+BOOKINGS = "bookings"
+"""Any appointment."""
+SHOP = 0
+
+
+def _subject(barber_id: int) -> str:
+    return f"barber:{barber_id}" if barber_id else "shop"
+
+
+def day(barber_id: int, local_day: date) -> str:
+    """What opens or blocks a barber's local day: appointments, time off, special hours."""
+    return f"day:{barber_id}:{local_day.isoformat()}"
+
+
+def hours(barber_id: int) -> str:
+    """A barber's (or, for SHOP, any barber's) weekly hours."""
+    return f"hours:{_subject(barber_id)}"
+
+
+def schedule(barber_id: int) -> str:
+    """Everything of a barber's schedule: weekly hours, time off, special hours."""
+    return f"schedule:{barber_id}"
+
+
+def openings(barber_id: int, month: str) -> str:
+    """Time off and special hours that meet a month (YYYY-MM)."""
+    return f"openings:{_subject(barber_id)}:{month}"
+
+
+def barber(barber_id: int) -> str:
+    """A barber's row and offers."""
+    return f"barber:{barber_id}"
+
+
+def service(service_id: int) -> str:
+    """A service's row."""
+    return f"service:{service_id}"
+
+
+def client(client_id: int) -> str:
+    """A client's row."""
+    return f"client:{client_id}"
+
+
+def bookings(barber_id: int, month: str) -> str:
+    """Appointments that start in a month (YYYY-MM)."""
+    return f"bookings:{_subject(barber_id)}:{month}"
+
+
+def barber_bookings(barber_id: int) -> str:
+    """All appointments of a barber."""
+    return f"bookings:barber:{barber_id}"
+
+
+def client_bookings(client_id: int) -> str:
+    """All appointments of a client."""
+    return f"bookings:client:{client_id}"
+
+
+def booking_history(barber_id: int) -> str:
+    """All appointments of a barber, or of the whole shop."""
+    return barber_bookings(barber_id) if barber_id else BOOKINGS
+
+
+def money(barber_id: int, month: str) -> str:
+    """Payments and refunds by their own day's month and their own barber."""
+    return f"money:{_subject(barber_id)}:{month}"
+
+
+def earned(barber_id: int, month: str) -> str:
+    """Payments and refunds by their appointment's month and barber."""
+    return f"earned:{_subject(barber_id)}:{month}"
+
+
+def client_money(client_id: int) -> str:
+    """Payments and refunds of a client."""
+    return f"money:client:{client_id}"
+
+
+def months(start: date, end: date) -> tuple[str, ...]:
+    """Return the months (YYYY-MM) that the local days [start, end) meet, in order."""
+    found = []
+    first = start.replace(day=1)
+    while first < end:
+        found.append(f"{first.year:04d}-{first.month:02d}")
+        first = (first + timedelta(days=31)).replace(day=1)
+    return tuple(found)
