@@ -15,7 +15,6 @@ __all__ = [
     "SERVICES",
     "SHOP",
     "barber",
-    "barber_bookings",
     "booking_history",
     "bookings",
     "client",
@@ -88,11 +87,6 @@ def bookings(barber_id: int, month: str) -> str:
     return f"bookings:{_subject(barber_id)}:{month}"
 
 
-def barber_bookings(barber_id: int) -> str:
-    """All appointments of a barber."""
-    return f"bookings:barber:{barber_id}"
-
-
 def client_bookings(client_id: int) -> str:
     """All appointments of a client."""
     return f"bookings:client:{client_id}"
@@ -100,7 +94,7 @@ def client_bookings(client_id: int) -> str:
 
 def booking_history(barber_id: int) -> str:
     """All appointments of a barber, or of the whole shop."""
-    return barber_bookings(barber_id) if barber_id else BOOKINGS
+    return f"bookings:barber:{barber_id}" if barber_id else BOOKINGS
 
 
 def money(barber_id: int, month: str) -> str:
