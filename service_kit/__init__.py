@@ -1,0 +1,1 @@
+"""What both processes share at the edge: errors, validation, RPC registration, lifecycle."""
