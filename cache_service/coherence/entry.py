@@ -1,0 +1,67 @@
+"""The entry: a self-describing, serialised answer.
+
+Layout, little-endian: magic (4), CRC-32 of all that follows (4), fill time as seconds
+since the epoch (8), lengths of key (2), nonces (2, in nonces) and snapshot (2), then
+key, nonces (16 each, in the order of the query's tags), snapshot and payload.
+The fill time tells ages; it takes no part in correctness.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+__all__ = ["NONCE_BYTES", "Entry", "decode", "encode"]
+
+NONCE_BYTES = 16
+_MAGIC = b"CSE1"
+_HEADER = struct.Struct("<4sI")
+_BODY = struct.Struct("<dHHH")
+_START = _HEADER.size + _BODY.size
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer with what is needed to judge it: its snapshot and its time of filling."""
+
+    payload: bytes
+    snapshot: str
+    filled_at: float
+
+
+def encode(key: str, nonces: bytes, entry: Entry) -> bytes:
+    """Serialise an entry under its full key with its tags' nonces, joined."""
+    key_bytes, snapshot = key.encode(), entry.snapshot.encode()
+    body = b"".join(
+        (
+            _BODY.pack(entry.filled_at, len(key_bytes), len(nonces) // NONCE_BYTES, len(snapshot)),
+            key_bytes,
+            nonces,
+            snapshot,
+            entry.payload,
+        )
+    )
+    return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
+
+
+def decode(key: str, nonces: bytes, raw: bytes) -> Entry | None:
+    """Return the entry if it is this key's and carries exactly these nonces, else None.
+
+    Anything unexpected (another format, another key, a flipped bit) is None, never an
+    error: it costs a miss.
+    """
+    if len(raw) < _START:
+        return None
+    magic, checksum = _HEADER.unpack_from(raw)
+    if magic != _MAGIC:
+        return None
+    filled_at, key_length, nonce_count, snapshot_length = _BODY.unpack_from(raw, _HEADER.size)
+    key_end = _START + key_length
+    nonces_end = key_end + nonce_count * NONCE_BYTES
+    if raw[key_end:nonces_end] != nonces or raw[_START:key_end] != key.encode():
+        return None
+    if zlib.crc32(memoryview(raw)[_HEADER.size :]) != checksum:
+        return None
+    snapshot_end = nonces_end + snapshot_length
+    return Entry(raw[snapshot_end:], raw[nonces_end:snapshot_end].decode(), filled_at)

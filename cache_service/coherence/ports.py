@@ -1,0 +1,77 @@
+"""What the protocol needs of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Filled", "Load", "Loaded", "Read", "Store", "StoreUnavailableError"]
+
+
+class StoreUnavailableError(Exception):
+    """The shared cache cannot be reached, did not answer in time, or refused.
+
+    It is never a caller's error: reads then come from the database, and an invalidation
+    is not acknowledged.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One entry asked for: its key, its tags with the scope tag first, its time to live.
+
+    `ttl` is in seconds and bounds memory only.
+    """
+
+    query: str
+    key: str
+    tags: tuple[str, ...]
+    ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An entry to store: everything is the caller's but the comparison of the guards."""
+
+    key: str
+    tags: tuple[str, ...]
+    nonces: tuple[bytes, ...]
+    raw: bytes
+    ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one snapshot of the database answered: payloads in the order asked for."""
+
+    snapshot: str
+    payloads: Sequence[bytes]
+
+
+class Load(Protocol):
+    """Reads from the primary, in one fresh REPEATABLE READ READ ONLY transaction."""
+
+    async def __call__(self, wanted: Sequence[int]) -> Loaded:
+        """Load the reads with these positions; the transaction begins after the call."""
+
+
+class Store(Protocol):
+    """The shared cache of entries and guards. Every method raises StoreUnavailableError."""
+
+    def full_key(self, organization_id: int, key: str) -> str:
+        """Return the key as stored: with the organization and the epoch in force."""
+
+    async def fetch(
+        self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
+    ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
+        """Return entries and guards in one round trip; what is missing is None."""
+
+    async def claim(self, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
+        """Return the tags' guards, giving the missing ones a fresh nonce each."""
+
+    async def put(self, organization_id: int, filled: Filled) -> bool:
+        """Store the entry only if every guard still has its nonce; tell whether it was."""
+
+    async def invalidate(self, organization_id: int, tags: Sequence[str]) -> None:
+        """Delete the tags' guards and publish the tags, whatever was found."""

@@ -1,0 +1,1 @@
+"""Where entries and guards live."""
