@@ -1,0 +1,1 @@
+"""Bookings: the salon's appointments, hours, money, and who may change them."""

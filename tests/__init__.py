@@ -1,0 +1,1 @@
+"""Tests, from pure functions up to real processes."""

@@ -1,0 +1,1 @@
+"""Without input and output, in seconds."""
