@@ -1,0 +1,59 @@
+"""The tables that keep caches right: idempotency, the outbox, and who may serve."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB
+
+from booking_service.postgres.columns import INSTANT, XID8, metadata
+
+__all__ = ["authority", "idempotent_requests", "members", "outbox"]
+
+idempotent_requests = Table(
+    "idempotent_requests",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("response", LargeBinary),
+    Column("events", JSONB),
+    Column("created_at", INSTANT, nullable=False),
+    Index("idempotent_requests_by_age", "created_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("xid", XID8, primary_key=True, server_default=text("pg_current_xact_id()")),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("organization_id", BigInteger, nullable=False),
+    Column("event", JSON, nullable=False),
+    Column("created_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+authority = Table(
+    "authority",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("redis_identity", Text),
+    Column("rules_version", Integer, nullable=False, server_default=text("0")),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("epoch", Uuid, nullable=False),
+    Column("registered_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+)
