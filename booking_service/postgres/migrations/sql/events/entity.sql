@@ -1,0 +1,6 @@
+-- A barber, a service or a client: whose it is says all.
+SELECT organization_id, format(
+    '{"organization_id":%s,"{{kind}}":{"{{kind}}_id":%s}}', organization_id, id)::json
+FROM {{old}} o
+FULL JOIN {{new}} n USING (organization_id, id)
+WHERE o IS DISTINCT FROM n
