@@ -17,6 +17,7 @@ __all__ = [
     "barber",
     "booking_history",
     "bookings",
+    "busy",
     "client",
     "client_bookings",
     "client_money",
@@ -28,6 +29,7 @@ __all__ = [
     "openings",
     "schedule",
     "service",
+    "visits",
 ]
 
 SCOPE = "organization"
@@ -52,8 +54,13 @@ def day(barber_id: int, local_day: date) -> str:
     return f"day:{barber_id}:{local_day.isoformat()}"
 
 
+def busy(barber_id: int, local_day: date) -> str:
+    """The appointments that block a barber's local day, down to their status."""
+    return f"busy:{barber_id}:{local_day.isoformat()}"
+
+
 def hours(barber_id: int) -> str:
-    """A barber's (or, for SHOP, any barber's) weekly hours."""
+    """A barber's weekly hours; for SHOP, any barber's, and which barbers are active."""
     return f"hours:{_subject(barber_id)}"
 
 
@@ -95,6 +102,11 @@ def client_bookings(client_id: int) -> str:
 def booking_history(barber_id: int) -> str:
     """All appointments of a barber, or of the whole shop."""
     return f"bookings:barber:{barber_id}" if barber_id else BOOKINGS
+
+
+def visits(barber_id: int) -> str:
+    """Completed appointments of all time: bookings made and called off leave them alone."""
+    return f"visits:{_subject(barber_id)}"
 
 
 def money(barber_id: int, month: str) -> str:

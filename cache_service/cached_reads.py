@@ -1,0 +1,53 @@
+"""Declared queries, read through the protocol: what the edge calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.outcome import Answer
+from cache_service.coherence.ports import Loaded, Read
+from cache_service.coherence.reader import Reader
+from cache_service.database import Primary
+from cache_service.invalidation.tags import SCOPE
+from cache_service.queries.declare import Arguments, CachedQuery
+
+__all__ = ["CachedReads"]
+
+A = TypeVar("A", bound=Arguments)
+
+
+class CachedReads:
+    """Reads entries of declared queries; `ttls` overrides a query's time to live by its name."""
+
+    def __init__(self, reader: Reader, primary: Primary, ttls: Mapping[str, timedelta]) -> None:
+        self._reader = reader
+        self._primary = primary
+        self._ttls = ttls
+
+    async def read(
+        self,
+        query: CachedQuery[A],
+        arguments: Sequence[A],
+        consistency: Consistency = Consistency.DEFAULT,
+    ) -> list[Answer]:
+        """Answer entries of one query and one organization, in order; raises as its loader."""
+        if not arguments:
+            return []
+
+        async def load(wanted: Sequence[int]) -> Loaded:
+            return await self._primary.load(query, [arguments[index] for index in wanted])
+
+        reads = [self._as_read(query, one) for one in arguments]
+        return await self._reader.read(arguments[0].organization_id, reads, load, consistency)
+
+    async def hit(self, query: CachedQuery[A], arguments: A) -> Answer | None:
+        """Answer one entry if it is a hit, else None, in one round trip and no other work."""
+        return await self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
+
+    def _as_read(self, query: CachedQuery[A], arguments: A) -> Read:
+        ttl = self._ttls.get(query.name, query.ttl)
+        tags = (SCOPE, *query.tags(arguments))
+        return Read(query.name, query.key(arguments), tags, ttl.total_seconds())

@@ -1,0 +1,174 @@
+"""The primary, as the cache service may see it: read-only snapshots, outbox, authority."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from cache_service.coherence.ports import Loaded
+from cache_service.queries.declare import Arguments, CachedQuery, LoadContext
+from service_kit.clock import Clock
+from service_kit.errors import ResourceExhausted, Unavailable
+
+__all__ = ["Identity", "OutboxRow", "Primary", "make_engine"]
+
+A = TypeVar("A", bound=Arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which database this is, and the epoch in force in it."""
+
+    database: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One committed change that waits to be applied; `event` is JSON, `age` in seconds."""
+
+    xid: str
+    row_id: int
+    event: str
+    age: float
+
+
+def make_engine(
+    url: str, *, pool_size: int, timeout: float, pool_timeout: float, read_only: bool
+) -> AsyncEngine:
+    """Make a pool of its own, so that a stampede of loads cannot starve the relay.
+
+    `timeout` bounds each statement and the connecting, `pool_timeout` the wait for a
+    connection, both in seconds.
+    """
+    return create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://", 1),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        execution_options={"postgresql_readonly": read_only},
+        connect_args={
+            "timeout": timeout,
+            "command_timeout": timeout,
+            "server_settings": {"application_name": "chairside-cache", "jit": "off"},
+        },
+    )
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Turn the faults of driver and pool into errors that say what a caller can do."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        message = "too many reads wait for the database"
+        raise ResourceExhausted("DATABASE_BUSY", message, retry_after=0.5) from error
+    except (OSError, TimeoutError) as error:
+        message = "the database does not answer"
+        raise Unavailable("DATABASE_UNAVAILABLE", message) from error
+    except DBAPIError as error:
+        if not (error.connection_invalidated or isinstance(error, InterfaceError)):
+            raise
+        message = "the database does not answer"
+        raise Unavailable("DATABASE_UNAVAILABLE", message) from error
+
+
+class Primary:
+    """Loads for cached reads on one pool, and the outbox and authority on another."""
+
+    def __init__(self, loads: AsyncEngine, work: AsyncEngine, clock: Clock) -> None:
+        self._loads = loads
+        self._work = work
+        self._clock = clock
+
+    async def close(self) -> None:
+        """Close both pools."""
+        await self._loads.dispose()
+        await self._work.dispose()
+
+    async def load(self, query: CachedQuery[A], arguments: Sequence[A]) -> Loaded:
+        """Load entries in a fresh REPEATABLE READ READ ONLY transaction of two statements.
+
+        Raises what the query's loader raises; Unavailable, ResourceExhausted.
+        """
+        try:
+            return await self._load(query, arguments)
+        except Unavailable:
+            # A pooled connection that a restart of the server cut is found out only by its
+            # use, and the pool was emptied by that. A read may simply be done again.
+            return await self._load(query, arguments)
+
+    async def _load(self, query: CachedQuery[A], arguments: Sequence[A]) -> Loaded:
+        async with _translated(), self._loads.connect() as connection:
+            snapshot = await _snapshot(connection)
+            context = LoadContext(connection, self._clock.now())
+            payloads = await query.load(context, arguments)
+            await connection.commit()
+            return Loaded(snapshot, payloads)
+
+    async def snapshot(self) -> str:
+        """Return a snapshot of now: which transactions have ended. Raises Unavailable."""
+        async with _translated(), self._work.connect() as connection:
+            return await _snapshot(connection)
+
+    async def identity(self) -> Identity:
+        """Read which database this is and its epoch. Raises Unavailable."""
+        async with _translated(), self._work.connect() as connection:
+            row = (
+                await connection.execute(
+                    text(
+                        "SELECT system_identifier::text, "
+                        "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), epoch::text "
+                        "FROM pg_control_system(), authority"
+                    )
+                )
+            ).one()
+            return Identity(f"{row[0]}-{row[1]}", row[2])
+
+    async def barber_ids(self, organization_id: int) -> list[int]:
+        """Return all barbers of an organization, inactive ones included."""
+        async with _translated(), self._work.connect() as connection:
+            rows = await connection.execute(
+                text("SELECT id FROM barbers WHERE organization_id = :organization_id"),
+                {"organization_id": organization_id},
+            )
+            return list(rows.scalars())
+
+    async def outbox(self, *, older_than: float, limit: int) -> list[OutboxRow]:
+        """Read, without locks, events older than that many seconds, oldest first."""
+        async with _translated(), self._work.connect() as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT xid::text, id, event::text, "
+                    "extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox "
+                    "WHERE created_at < clock_timestamp() - make_interval(secs => :older_than) "
+                    "ORDER BY created_at LIMIT :limit"
+                ),
+                {"older_than": older_than, "limit": limit},
+            )
+            return [OutboxRow(*row) for row in rows]
+
+    async def forget(self, rows: Sequence[OutboxRow]) -> None:
+        """Delete events that were applied; those that are gone already do not matter."""
+        async with _translated(), self._work.begin() as connection:
+            await connection.execute(
+                text(
+                    "DELETE FROM outbox o USING json_to_recordset(CAST(:applied AS json)) "
+                    "AS a(xid xid8, id bigint) WHERE o.xid = a.xid AND o.id = a.id"
+                ),
+                {"applied": json.dumps([{"xid": row.xid, "id": row.row_id} for row in rows])},
+            )
+
+
+async def _snapshot(connection: AsyncConnection) -> str:
+    """Read the snapshot; as the first statement it also fixes the transaction's own."""
+    return str((await connection.execute(text("SELECT pg_current_snapshot()::text"))).scalar_one())
