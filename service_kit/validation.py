@@ -17,7 +17,9 @@ from zoneinfo import available_timezones
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type import date_pb2, money_pb2, timeofday_pb2
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money as MoneyMessage
+from google.type.timeofday_pb2 import TimeOfDay
 
 from chairside.cache.v1.types_pb2 import LocalPeriod
 from service_kit.errors import InvalidArgument, Violation
@@ -104,7 +106,7 @@ class Violations:
         return text
 
     def date(
-        self, field: str, message: date_pb2.Date, *, has: bool, required: bool = False
+        self, field: str, message: Date, *, has: bool, required: bool = False
     ) -> dt.date | None:
         """Read a calendar day of the years 1900 to 2200; None if unset."""
         if not has:
@@ -174,7 +176,7 @@ class Violations:
     def money(
         self,
         field: str,
-        message: money_pb2.Money,
+        message: MoneyMessage,
         *,
         has: bool,
         minimum: Decimal | int,
@@ -274,7 +276,7 @@ class Violations:
             periods.append((opens, closes))
         return _merged(periods)
 
-    def _minute(self, field: str, message: timeofday_pb2.TimeOfDay) -> int | None:
+    def _minute(self, field: str, message: TimeOfDay) -> int | None:
         minute = message.hours * _HOUR_MINUTES + message.minutes
         in_range = message.hours >= 0 and 0 <= message.minutes < _HOUR_MINUTES
         if not in_range or minute > _DAY_MINUTES or message.seconds or message.nanos:

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type import date_pb2, money_pb2, timeofday_pb2
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money as MoneyMessage
+from google.type.timeofday_pb2 import TimeOfDay
 
 from chairside.cache.v1.types_pb2 import LocalPeriod
 
@@ -46,12 +48,12 @@ class Money(NamedTuple):
     currency: str
 
 
-def to_date(day: date) -> date_pb2.Date:
+def to_date(day: date) -> Date:
     """Make a `google.type.Date` of a calendar day."""
-    return date_pb2.Date(year=day.year, month=day.month, day=day.day)
+    return Date(year=day.year, month=day.month, day=day.day)
 
 
-def from_date(message: date_pb2.Date) -> date:
+def from_date(message: Date) -> date:
     """Read a full calendar day; ValueError if it is none."""
     return date(message.year, message.month, message.day)
 
@@ -86,28 +88,28 @@ def from_duration_minutes(message: Duration) -> int:
     return message.seconds // 60
 
 
-def to_money(amount: Decimal, currency: str) -> money_pb2.Money:
+def to_money(amount: Decimal, currency: str) -> MoneyMessage:
     """Make a Money of an amount of at most nine decimals; units and nanos share its sign."""
     nanos = int((amount / _NANO).to_integral_value())
     sign = -1 if nanos < 0 else 1
     units, rest = divmod(abs(nanos), _NANOS)
-    return money_pb2.Money(currency_code=currency, units=sign * units, nanos=sign * rest)
+    return MoneyMessage(currency_code=currency, units=sign * units, nanos=sign * rest)
 
 
-def from_money(message: money_pb2.Money) -> Decimal:
+def from_money(message: MoneyMessage) -> Decimal:
     """Read the amount, exact, with at least two decimals."""
     amount = Decimal(message.units) + message.nanos * _NANO
     cents = amount.quantize(Decimal("0.01"))
     return cents if cents == amount else amount
 
 
-def to_time_of_day(minutes: int) -> timeofday_pb2.TimeOfDay:
+def to_time_of_day(minutes: int) -> TimeOfDay:
     """Make a local time of minutes after midnight, 0 to 1440 (24:00)."""
     hours, rest = divmod(minutes, 60)
-    return timeofday_pb2.TimeOfDay(hours=hours, minutes=rest)
+    return TimeOfDay(hours=hours, minutes=rest)
 
 
-def from_time_of_day(message: timeofday_pb2.TimeOfDay) -> int:
+def from_time_of_day(message: TimeOfDay) -> int:
     """Read minutes after local midnight; seconds are cut off."""
     return message.hours * 60 + message.minutes
 

@@ -1,0 +1,93 @@
+"""One JSON line for each call, written in batches.
+
+A structlog event per call costs 17 % of a bare call. Here a call appends one
+tuple; every 100 ms the lines are built by hand and written by a thread, so that
+a slow reader of the log never holds up a call.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import BinaryIO, NamedTuple, Self
+
+from service_kit.metrics import CODES
+
+__all__ = ["AccessLog", "Call"]
+
+_INTERVAL = 0.1
+_MOST_PENDING = 50_000
+
+
+class Call(NamedTuple):
+    """One finished call."""
+
+    ended: float  # seconds since 1970
+    path: str  # /package.Service/Method
+    code: int
+    seconds: float
+    request_id: str  # of the caller's x-request-id; empty if none
+    notes: Mapping[str, object] | None
+
+
+class AccessLog:
+    """Collect the lines of calls and write them to `stream` (None: nowhere)."""
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        self._stream = stream
+        self._pending: list[Call] = []
+        self._task: asyncio.Task[None] | None = None
+        self.dropped = 0
+
+    def add(self, call: Call) -> None:
+        """Take a line; above 50,000 not yet written ones it is dropped and counted."""
+        if self._stream is None:
+            return
+        if len(self._pending) < _MOST_PENDING:
+            self._pending.append(call)
+        else:
+            self.dropped += 1
+
+    async def __aenter__(self) -> Self:
+        if self._stream is not None:
+            self._task = asyncio.create_task(self._run(), name="access log")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._write(self._take())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            if calls := self._take():
+                # Shielded: a cancel at the end must not tear a batch apart.
+                await asyncio.shield(asyncio.to_thread(self._write, calls))
+
+    def _take(self) -> list[Call]:
+        calls, self._pending = self._pending, []
+        return calls
+
+    def _write(self, calls: list[Call]) -> None:
+        if self._stream is None or not calls:
+            return
+        with suppress(OSError, ValueError):  # nobody reads any more: calls go on
+            self._stream.write("".join(map(_line, calls)).encode())
+            self._stream.flush()
+
+
+def _line(call: Call) -> str:
+    when = datetime.fromtimestamp(call.ended, UTC).isoformat(timespec="milliseconds")
+    more = "" if not call.request_id else f', "request_id": {json.dumps(call.request_id)}'
+    if call.notes:
+        more += "".join(
+            f', "{key}": {json.dumps(value, default=str)}' for key, value in call.notes.items()
+        )
+    return (
+        f'{{"event": "call", "timestamp": "{when}", "method": "{call.path}", '
+        f'"code": "{CODES[call.code]}", "seconds": {call.seconds:.6f}{more}}}\n'
+    )

@@ -1,0 +1,155 @@
+"""Read a process's settings from the environment, once, and name everything wrong at once.
+
+A process has one frozen object. Its names carry a prefix of its own
+(CHAIRSIDE_CACHE_LISTEN), but for those in `SHARED` (CHAIRSIDE_LOG_LEVEL). A
+misspelt name is an error, not a default that nobody asked for; names of the
+other processes are left alone, so that all may share one environment.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+__all__ = [
+    "DatabaseUrl",
+    "HostPort",
+    "ProcessSettings",
+    "RedisUrl",
+    "SettingsError",
+    "asyncpg_url",
+    "describe",
+    "load",
+    "split_address",
+]
+
+PREFIX = "CHAIRSIDE_"
+OTHERS = ("CHAIRSIDE_BOOKING_", "CHAIRSIDE_CACHE_", "CHAIRSIDE_DEVSTACK_")
+SHARED = frozenset({"clock_start", "log_level"})
+
+_PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
+_MAX_PORT = 65535
+
+
+class SettingsError(Exception):
+    """Say which variables are wrong; one line for each, without secrets."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """Split `host:port` or `[v6]:port`; ValueError if it is neither."""
+    host, colon, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+        message = "must be host:port, port 0 to 65535"
+        raise ValueError(message)
+    return host, int(port)
+
+
+def _host_port(value: str) -> str:
+    split_address(value)
+    return value
+
+
+def _database_url(value: str) -> str:
+    if not re.match(r"postgres(ql)?://[^/]+/[^/?]+", value):
+        message = "must be postgresql://user:password@host:port/database"
+        raise ValueError(message)
+    return value
+
+
+def _redis_url(value: str) -> str:
+    if not re.match(r"(rediss?|valkeys?)://[^/]+", value):
+        message = "must be redis://host:port/number"
+        raise ValueError(message)
+    return re.sub(r"^valkey", "redis", value)
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]
+
+
+def asyncpg_url(url: str) -> str:
+    """Return a database URL in the form that SQLAlchemy's asyncpg dialect takes."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
+
+
+class ProcessSettings(BaseModel):
+    """What every process is told; a process adds its own fields and defaults.
+
+    Subclasses set `prefix` and `listen`, `metrics_listen`. Spans are in seconds.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+    prefix: ClassVar[str]
+
+    listen: HostPort
+    metrics_listen: HostPort
+    # The instant at which the process believes to start; None: the real time.
+    clock_start: AwareDatetime | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    access_log: bool = True
+    # For callers who set no deadline, and for those who set a longer one.
+    default_deadline: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    max_deadline: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    # Calls handled at once; those above get RESOURCE_EXHAUSTED.
+    max_open_calls: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    # How long calls may go on after SIGTERM.
+    drain: Annotated[float, Field(ge=0, le=3600)] = 10.0
+
+
+T = TypeVar("T", bound=ProcessSettings)
+
+
+def load(cls: type[T], environ: Mapping[str, str]) -> T:
+    """Build `cls` from the environment; SettingsError names every wrong or unknown variable.
+
+    A variable set to the empty string counts as unset.
+    """
+    names = {_variable(cls, field): field for field in cls.model_fields}
+    problems = [
+        _unknown(name, names)
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in names and not _is_foreign(cls, name)
+    ]
+    given = {field: environ[name] for name, field in names.items() if environ.get(name)}
+    try:
+        settings = cls.model_validate(given)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False, include_input=False, include_context=False):
+            name = _variable(cls, str(wrong["loc"][0])) if wrong["loc"] else cls.prefix
+            text = "is required" if wrong["type"] == "missing" else wrong["msg"]
+            problems.append(f"{name}: {text.removeprefix('Value error, ')}")
+        raise SettingsError(problems) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def describe(settings: ProcessSettings) -> dict[str, str]:
+    """Return the settings by variable name, passwords hidden, for the log."""
+    return {
+        _variable(type(settings), field): _PASSWORD.sub(r"\1:***@", str(value))
+        for field, value in settings
+    }
+
+
+def _variable(cls: type[ProcessSettings], field: str) -> str:
+    return (PREFIX if field in SHARED else cls.prefix) + field.upper()
+
+
+def _is_foreign(cls: type[ProcessSettings], name: str) -> bool:
+    return name.startswith(tuple(other for other in OTHERS if other != cls.prefix))
+
+
+def _unknown(name: str, names: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"{name}: is not a setting" + (f"; did you mean {close[0]}?" if close else "")
