@@ -6,10 +6,11 @@ a slow reader of the log never holds up a call.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _text
 from typing import BinaryIO, NamedTuple, Self
 
 from service_kit.metrics import CODES
@@ -81,13 +82,19 @@ class AccessLog:
 
 
 def _line(call: Call) -> str:
-    when = datetime.fromtimestamp(call.ended, UTC).isoformat(timespec="milliseconds")
-    more = "" if not call.request_id else f', "request_id": {json.dumps(call.request_id)}'
+    # By hand: json.dumps of the whole costs three times as much.
+    second = int(call.ended)
+    more = f', "request_id": {_text(call.request_id)}' if call.request_id else ""
     if call.notes:
-        more += "".join(
-            f', "{key}": {json.dumps(value, default=str)}' for key, value in call.notes.items()
-        )
+        for key, value in call.notes.items():
+            more += f', "{key}": {value if type(value) is int else _text(str(value))}'
     return (
-        f'{{"event": "call", "timestamp": "{when}", "method": "{call.path}", '
-        f'"code": "{CODES[call.code]}", "seconds": {call.seconds:.6f}{more}}}\n'
+        f'{{"event": "call", "timestamp": "{_prefix(second)}.{int(call.ended % 1 * 1000):03d}Z", '
+        f'"method": "{call.path}", "code": "{CODES[call.code]}", '
+        f'"seconds": {call.seconds:.6f}{more}}}\n'
     )
+
+
+@lru_cache(maxsize=4)
+def _prefix(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

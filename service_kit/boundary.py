@@ -49,7 +49,7 @@ def code_number(code: object) -> int:
 class _UnknownMethods(grpc.GenericRpcHandler):
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
         path = handler_call_details.method
 
         async def refuse(_requests: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
