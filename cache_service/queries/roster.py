@@ -47,7 +47,11 @@ _SQL = text("""
 """)
 
 
-@cache_result("roster", ttl=timedelta(hours=1), tags=lambda _arguments: (BARBERS, SERVICES))
+def _tags(_arguments: RosterArguments) -> tuple[str, ...]:
+    return BARBERS, SERVICES
+
+
+@cache_result("roster", ttl=timedelta(hours=1), tags=_tags)
 async def roster(context: LoadContext, arguments: Sequence[RosterArguments]) -> list[bytes]:
     """Load rosters; NotFound if the organization is not known."""
     ids = [one.organization_id for one in arguments]

@@ -40,8 +40,12 @@ class Shop:
         return now.astimezone(ZoneInfo(self.time_zone)).date()
 
 
-# Any change of the settings is a change of the scope tag, which every entry has.
-@cache_result("shop", ttl=timedelta(hours=1), tags=lambda _arguments: ())
+def _tags(_arguments: ShopArguments) -> tuple[str, ...]:
+    # Any change of the settings is a change of the scope tag, which every entry has.
+    return ()
+
+
+@cache_result("shop", ttl=timedelta(hours=1), tags=_tags)
 async def shop_settings(context: LoadContext, arguments: Sequence[ShopArguments]) -> list[bytes]:
     """Load settings; NotFound if the organization is not known."""
     ids = [one.organization_id for one in arguments]

@@ -1,0 +1,45 @@
+"""GetAnalytics: the report decides which query answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cache_service.edge.declared import DeclaredReads
+from cache_service.queries.declare import CachedQuery
+from chairside.cache.v1 import cache_service_pb2
+from service_kit.errors import Unimplemented
+from service_kit.rpc import Context
+from service_kit.validation import Violations
+
+__all__ = ["Analytics"]
+
+_CACHE_INFO = cache_service_pb2.GetAnalyticsResponse.DESCRIPTOR.fields_by_name["cache_info"].number
+
+
+class Analytics:
+    """Answers GetAnalytics with the query of the report asked for."""
+
+    def __init__(self, declared: DeclaredReads, reports: Mapping[str, CachedQuery[Any]]) -> None:
+        self._declared = declared
+        self._reports = reports
+
+    async def get_analytics(
+        self, request: cache_service_pb2.GetAnalyticsRequest, context: Context
+    ) -> bytes:
+        """Return a report; Unimplemented for one that this version does not have."""
+        report = request.WhichOneof("report")
+        if report is None:
+            violations = Violations()
+            violations.id("organization_id", request.organization_id)
+            violations.optional_id("barber_id", request.barber_id)
+            violations.add("report", "is required")
+            violations.raise_if_any()
+        query = self._reports.get(str(report))
+        if query is None:
+            raise Unimplemented(
+                "REPORT_NOT_IMPLEMENTED",
+                f"this version does not have the report {report} yet",
+                report=report,
+            )
+        return await self._declared.answer(query, request, context, _CACHE_INFO)

@@ -1,0 +1,185 @@
+"""GetAvailability: one entry for each barber and day, put together without parsing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from cache_service.cached_reads import CachedReads
+from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.outcome import Answer
+from cache_service.edge.availability_search import DAY, AvailabilitySearch, next_available
+from cache_service.edge.declared import DeclaredReads
+from cache_service.edge.freshness import cache_info, outcome_of, read_consistency
+from cache_service.edge.wire import bytes_field, varint_field
+from cache_service.queries.availability import AvailabilityDay, DaySlots, availability
+from cache_service.queries.roster import Roster, RosterArguments, roster
+from chairside.cache.v1 import cache_service_pb2
+from service_kit.clock import Clock
+from service_kit.errors import FailedPrecondition, NotFound
+from service_kit.rpc import Context, annotate
+from service_kit.validation import Violations
+
+__all__ = ["MAX_BARBERS", "Availability"]
+
+MAX_DAYS = 62
+MAX_BARBERS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A validated request; `barber_ids` empty means those on the roster."""
+
+    organization_id: int
+    service_id: int
+    barber_ids: tuple[int, ...]
+    first: date | None
+    end: date | None
+    zone: ZoneInfo | None
+    consistency: Consistency
+
+
+class Availability:
+    """Answers GetAvailability. `time` gives seconds since the epoch, for ages."""
+
+    def __init__(
+        self,
+        reads: CachedReads,
+        declared: DeclaredReads,
+        clock: Clock,
+        time: Callable[[], float],
+    ) -> None:
+        self._reads = reads
+        self._declared = declared
+        self._clock = clock
+        self._time = time
+
+    async def hit(
+        self, request: cache_service_pb2.GetAvailabilityRequest, context: Context
+    ) -> bytes | None:
+        """Answer the commonest request, one barber's day with free slots, if it is a hit.
+
+        None means: not that request, or no hit; the long way then answers.
+        """
+        if (
+            len(request.barber_ids) != 1
+            or request.time_zone
+            or request.HasField("consistency")
+            or request.HasField("end_date")
+        ):
+            return None
+        wanted = _validated(request)
+        if wanted.first is None:
+            return None
+        (barber_id,) = wanted.barber_ids
+        arguments = AvailabilityDay(
+            wanted.organization_id, barber_id, wanted.service_id, wanted.first
+        )
+        answer = await self._reads.hit(availability, arguments)
+        if answer is None:
+            return None
+        day = DaySlots.decode(answer.payload)
+        slots = {barber_id: day.bookable(wanted.first, self._clock.now())}
+        following = next_available(slots)
+        if not following:
+            return None  # The next free one must be searched for.
+        annotate(context, outcome=answer.outcome.value)
+        return self._serialise(slots, following, day.time_zone, (answer,))
+
+    async def get_availability(
+        self, request: cache_service_pb2.GetAvailabilityRequest, context: Context
+    ) -> bytes:
+        """Answer any request; raises as the proto says."""
+        wanted = _validated(request)
+        try:
+            return await self._answer(wanted, wanted.consistency, context)
+        except (FailedPrecondition, NotFound):
+            if wanted.barber_ids:
+                raise
+            # Someone left the roster between the reading of it and of them: read both anew.
+            return await self._answer(wanted, Consistency.FULL, context)
+
+    async def _answer(self, wanted: _Wanted, consistency: Consistency, context: Context) -> bytes:
+        barber_ids, answers = wanted.barber_ids, list[Answer]()
+        if not barber_ids:
+            barber_ids, answer = await self._roster(wanted, consistency)
+            answers.append(answer)
+        search = AvailabilitySearch(
+            self._reads,
+            organization_id=wanted.organization_id,
+            service_id=wanted.service_id,
+            barber_ids=barber_ids,
+            zone=wanted.zone,
+            now=self._clock.now(),
+            consistency=consistency,
+        )
+        first = wanted.first or await self._today(wanted)
+        following = await search.collect(first, wanted.end or first + DAY)
+        answers += search.answers
+        time_zone = wanted.zone.key if wanted.zone else search.time_zone
+        if not time_zone:  # Nobody offers the service, so no entry told it.
+            shop, answer = await self._declared.shop(wanted.organization_id)
+            time_zone = shop.time_zone
+            answers.append(answer)
+        annotate(context, outcome=outcome_of(answers).value)
+        return self._serialise(search.slots, following, time_zone, answers)
+
+    async def _roster(
+        self, wanted: _Wanted, consistency: Consistency
+    ) -> tuple[tuple[int, ...], Answer]:
+        (answer,) = await self._reads.read(
+            roster, [RosterArguments(wanted.organization_id)], consistency
+        )
+        offering = Roster.of(answer.payload).barbers_by_service.get(wanted.service_id)
+        if offering is None:
+            raise NotFound("service", wanted.service_id)
+        return tuple(offering), answer
+
+    async def _today(self, wanted: _Wanted) -> date:
+        if wanted.zone is not None:
+            return self._clock.now().astimezone(wanted.zone).date()
+        shop, _ = await self._declared.shop(wanted.organization_id)
+        return shop.today(self._clock.now())
+
+    def _serialise(
+        self,
+        slots: dict[int, bytes],
+        following: bytes,
+        time_zone: str,
+        answers: Iterable[Answer],
+    ) -> bytes:
+        return b"".join(
+            (
+                *(bytes_field(1, varint_field(1, barber) + wire) for barber, wire in slots.items()),
+                following,
+                bytes_field(3, time_zone.encode()),
+                cache_info(4, answers, self._time()),
+            )
+        )
+
+
+def _validated(request: cache_service_pb2.GetAvailabilityRequest) -> _Wanted:
+    violations = Violations()
+    organization_id = violations.id("organization_id", request.organization_id)
+    service_id = violations.id("service_id", request.service_id)
+    barber_ids = violations.ids("barber_ids", request.barber_ids, maximum=MAX_BARBERS)
+    first = violations.date("start_date", request.start_date, has=request.HasField("start_date"))
+    end = violations.date("end_date", request.end_date, has=request.HasField("end_date"))
+    if end is not None and not request.HasField("start_date"):
+        violations.add("end_date", "needs a start_date")
+    elif first is not None and end is not None and not 0 < (end - first).days <= MAX_DAYS:
+        violations.add("end_date", f"must be 1 to {MAX_DAYS} days after start_date")
+    zone = violations.time_zone("time_zone", request.time_zone)
+    consistency = read_consistency(violations, request.consistency)
+    violations.raise_if_any()
+    return _Wanted(
+        organization_id,
+        service_id,
+        tuple(barber_ids),
+        first,
+        end,
+        ZoneInfo(zone) if zone else None,
+        consistency,
+    )

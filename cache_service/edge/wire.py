@@ -1,0 +1,30 @@
+"""Protobuf's wire format, as far as stored bytes are put together without being parsed.
+
+Making a day's slots as messages costs more than all else of a hit; a stored answer is
+therefore kept serialised and joined with what is new. See protobuf.dev, "Encoding".
+"""
+
+from __future__ import annotations
+
+__all__ = ["bytes_field", "varint_field"]
+
+_MORE = 0x80
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= _MORE:
+        out.append(value & 0x7F | _MORE)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def varint_field(number: int, value: int) -> bytes:
+    """Serialise a non-negative int64, bool or enum; the default 0 is left out, as proto3 does."""
+    return _varint(number << 3) + _varint(value) if value else b""
+
+
+def bytes_field(number: int, value: bytes) -> bytes:
+    """Serialise a string, bytes or message, an empty one too."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
