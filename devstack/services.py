@@ -1,0 +1,65 @@
+"""The two services as child processes."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from grpc.aio import insecure_channel
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from devstack.children import Child
+
+__all__ = ["ServiceProcess"]
+
+_START_SECONDS = 60.0
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class ServiceProcess(Child):
+    """Run `python -m PACKAGE serve` with exactly these CHAIRSIDE_ variables.
+
+    `address` and `metrics_port` are known once it is started, whatever port it was
+    told; it is started when its health says SERVING.
+    """
+
+    def __init__(self, package: str, variables: Mapping[str, str], logs: Path) -> None:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("CHAIRSIDE_")}
+        environ |= variables
+        environ["PYTHONPATH"] = str(_ROOT)
+        self.address = ""
+        self.metrics_port = 0
+        super().__init__(
+            package,
+            [sys.executable, "-m", package, "serve"],
+            log_path=logs / f"{package}.log",
+            environ=environ,
+        )
+
+    async def start(self) -> None:
+        """Start it and wait until its health says SERVING."""
+        await super().start()
+        await self.until(self._serves, _START_SECONDS)
+
+    async def restart(self) -> None:
+        """Start it again; with port 0 it may have another address then."""
+        await self.stop()
+        await self.start()
+
+    async def _serves(self) -> bool:
+        for line in self.output().splitlines():
+            if '"serving"' in line:
+                event = json.loads(line)
+                if event.get("event") == "serving":
+                    self.address = event["listen"]
+                    self.metrics_port = event["metrics_port"]
+                    return await self.serving()
+        return False
+
+    async def serving(self) -> bool:
+        """Ask its health."""
+        async with insecure_channel(self.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
