@@ -1,0 +1,91 @@
+"""The transaction that a mutation runs in: rolled back unless it is committed."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from booking_service.use_cases.ports import Changes
+from service_kit.errors import Unavailable
+
+__all__ = ["UnitOfWork", "UnitsOfWork"]
+
+# One row at least, so that the id is known where nothing changed. As text, because
+# drivers would parse the JSON and do not know xid8.
+_CHANGES = """
+SELECT xact.id::text, o.event::text
+FROM (SELECT pg_current_xact_id() AS id OFFSET 0) AS xact
+LEFT JOIN outbox o ON o.xid = xact.id ORDER BY o.id
+"""
+
+
+class UnitOfWork:
+    """Work in one READ COMMITTED transaction on `connection`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """The connection on which the transaction is open."""
+        return self._connection
+
+    async def changes(self) -> Changes:
+        """Return the transaction's id and the events written for it so far, in order.
+
+        No trigger is deferred, so what is read after the last statement is all that
+        the commit will publish.
+        """
+        rows = (await self._connection.exec_driver_sql(_CHANGES)).all()
+        return Changes(int(rows[0][0]), tuple(row[1] for row in rows if row[1] is not None))
+
+    async def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            Unavailable: The connection broke before the answer came (reason
+                COMMIT_OUTCOME_UNKNOWN): the change is made or it is not, and a repeat
+                with the same request id will tell.
+            sqlalchemy.exc.DBAPIError: The server refused; nothing is changed.
+        """
+        try:
+            await self._connection.commit()
+        except (DBAPIError, OSError) as error:
+            # A refusal carries an SQLSTATE; 57P (shutdown) may come after the commit.
+            state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+            if state and not state.startswith(("08", "57P")):
+                raise
+            reason = "COMMIT_OUTCOME_UNKNOWN"
+            message = "the database went away during the commit; repeat with the same request_id"
+            raise Unavailable(reason, message) from error
+
+
+class UnitsOfWork:
+    """Open transactions on the engine's connections."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Open one when entered; on leaving, roll back what was not committed.
+
+        Raises on entering:
+            Unavailable: No connection can be made (reason DATABASE_UNAVAILABLE).
+            sqlalchemy.exc.TimeoutError: All connections stayed in use.
+        """
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[UnitOfWork]:
+        try:
+            connection = await self._engine.connect()
+        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            reason, message = "DATABASE_UNAVAILABLE", "no connection to the database can be made"
+            raise Unavailable(reason, message) from error
+        try:
+            yield UnitOfWork(connection)
+        finally:
+            # Rolls back, and gives the connection back to the pool.
+            await connection.close()
