@@ -15,7 +15,7 @@ __all__ = ["UnitOfWork", "UnitsOfWork"]
 # One row at least, so that the id is known where nothing changed. As text, because
 # drivers would parse the JSON and do not know xid8.
 _CHANGES = """
-SELECT xact.id::text, o.event::text
+SELECT xact.id::text AS xid, o.event::text AS event
 FROM (SELECT pg_current_xact_id() AS id OFFSET 0) AS xact
 LEFT JOIN outbox o ON o.xid = xact.id ORDER BY o.id
 """
@@ -39,7 +39,7 @@ class UnitOfWork:
         the commit will publish.
         """
         rows = (await self._connection.exec_driver_sql(_CHANGES)).all()
-        return Changes(int(rows[0][0]), tuple(row[1] for row in rows if row[1] is not None))
+        return Changes(int(rows[0].xid), tuple(row.event for row in rows if row.event is not None))
 
     async def commit(self) -> None:
         """Commit.
