@@ -14,13 +14,22 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from cache_service.coherence.ports import Loaded
+from cache_service.coherence.tokens import snapshot_token
 from cache_service.queries.declare import Arguments, CachedQuery, LoadContext
 from service_kit.clock import Clock
 from service_kit.errors import ResourceExhausted, Unavailable
+from service_kit.settings import asyncpg_url
 
 __all__ = ["Identity", "OutboxRow", "Primary", "make_engine"]
 
 A = TypeVar("A", bound=Arguments)
+
+# System identifier and timeline; the control file's timeline lags after a promotion.
+_IDENTITY = text("""
+    SELECT system_identifier::text || '-' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+           pg_current_snapshot()::text, epoch::text
+    FROM pg_control_system(), authority
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class OutboxRow:
 
     xid: str
     row_id: int
+    organization_id: int
     event: str
     age: float
 
@@ -50,7 +60,7 @@ def make_engine(
     connection, both in seconds.
     """
     return create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1),
+        asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
@@ -115,24 +125,17 @@ class Primary:
             await connection.commit()
             return Loaded(snapshot, payloads)
 
-    async def snapshot(self) -> str:
-        """Return a snapshot of now: which transactions have ended. Raises Unavailable."""
+    async def token(self) -> bytes:
+        """Return a token of all that is committed now. Raises Unavailable."""
         async with _translated(), self._work.connect() as connection:
-            return await _snapshot(connection)
+            database, snapshot, _ = (await connection.execute(_IDENTITY)).one()
+            return snapshot_token(database, snapshot)
 
     async def identity(self) -> Identity:
-        """Read which database this is and its epoch. Raises Unavailable."""
+        """Read which database this is and the epoch in force. Raises Unavailable."""
         async with _translated(), self._work.connect() as connection:
-            row = (
-                await connection.execute(
-                    text(
-                        "SELECT system_identifier::text, "
-                        "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), epoch::text "
-                        "FROM pg_control_system(), authority"
-                    )
-                )
-            ).one()
-            return Identity(f"{row[0]}-{row[1]}", row[2])
+            database, _, epoch = (await connection.execute(_IDENTITY)).one()
+            return Identity(database, epoch)
 
     async def barber_ids(self, organization_id: int) -> list[int]:
         """Return all barbers of an organization, inactive ones included."""
@@ -148,7 +151,7 @@ class Primary:
         async with _translated(), self._work.connect() as connection:
             rows = await connection.execute(
                 text(
-                    "SELECT xid::text, id, event::text, "
+                    "SELECT xid::text, id, organization_id, event::text, "
                     "extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox "
                     "WHERE created_at < clock_timestamp() - make_interval(secs => :older_than) "
                     "ORDER BY created_at LIMIT :limit"

@@ -26,16 +26,19 @@ GUARD_LIFETIME_MS = 24 * 3600 * 1000
 class RedisStore:
     """Entries and guards of one epoch, over one multiplexed connection.
 
-    `random` gives that many random bytes. Every method raises StoreUnavailableError if
-    Redis does not answer in time or refuses (out of memory, read-only, loading).
+    Until it was told an epoch it is as if Redis did not answer. `random` gives that many
+    random bytes. Every method raises StoreUnavailableError if Redis does not answer in
+    time or refuses (out of memory, read-only, loading).
     """
 
-    def __init__(
-        self, connection: MultiplexedConnection, epoch: str, random: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, connection: MultiplexedConnection, random: Callable[[int], bytes]) -> None:
         self._connection = connection
-        self._epoch = epoch
         self._random = random
+        self._epoch = ""
+
+    def adopt(self, epoch: str) -> None:
+        """Use the entries and guards of this epoch from now on; before, there are none."""
+        self._epoch = epoch
 
     def full_key(self, organization_id: int, key: str) -> str:
         """Return the name of an entry in Redis."""
@@ -53,6 +56,7 @@ class RedisStore:
         self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
     ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
         """Return entries and guards with one MGET; what is missing is None."""
+        self._ready()
         prefix = f"chairside:{{{organization_id}}}:{self._epoch}:"
         reply = _checked(
             await self._connection.call(
@@ -90,8 +94,14 @@ class RedisStore:
         fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         return int(fields["used_memory"])
 
+    def _ready(self) -> None:
+        if not self._epoch:
+            message = "no epoch is known yet"
+            raise StoreUnavailableError(message)
+
     async def _run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
         """Run a script by its digest, and by its text where the server forgot it."""
+        self._ready()
         rest = (len(keys), *keys, *arguments)
         reply = await self._connection.call("EVALSHA", script.digest, *rest)
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):

@@ -1,0 +1,88 @@
+"""The relay: applies what was committed and never acknowledged.
+
+It reads the outbox without locks and deletes what it applied. Two relays may apply the
+same event, and so may the booking service: a repeat costs a miss. It never remembers an
+id to go on from, since transactions commit in another order than they take their ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from google.protobuf.json_format import Parse, ParseError
+
+from cache_service.coherence.ports import StoreUnavailableError
+from cache_service.database import OutboxRow, Primary
+from cache_service.invalidation.invalidator import Invalidator, tags_by_organization
+from cache_service.invalidation.tags import SCOPE
+from cache_service.telemetry.counts import Counts
+from chairside.cache.v1.events_pb2 import Event
+from service_kit.errors import ServiceError
+
+__all__ = ["Relay"]
+
+AGE = 0.3
+"""Seconds after which an event is taken as never acknowledged."""
+PAUSE = 0.2
+BATCH = 1000
+
+
+class Relay:
+    """Applies old events of the outbox, every 200 ms. `sleep` is the pause between."""
+
+    def __init__(
+        self,
+        primary: Primary,
+        invalidator: Invalidator,
+        counts: Counts,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._primary = primary
+        self._invalidator = invalidator
+        self._counts = counts
+        self._sleep = sleep
+        self._log = structlog.get_logger("cache.relay")
+        self._failing = False
+
+    async def run(self) -> None:
+        """Relay until cancelled; faults of database and cache only delay it."""
+        while True:
+            more = False
+            try:
+                more = await self.turn()
+            except (ServiceError, StoreUnavailableError) as error:
+                if not self._failing:
+                    self._log.warning("relay waits", reason=str(error))
+                self._failing = True
+            except Exception:  # noqa: BLE001 - nothing may end the relay but its process
+                self._log.exception("relay failed")
+                self._failing = True
+            else:
+                if self._failing:
+                    self._log.info("relay goes on")
+                self._failing = False
+            if not more:
+                await self._sleep(PAUSE)
+
+    async def turn(self) -> bool:
+        """Apply one batch; tell whether there may be more."""
+        rows = await self._primary.outbox(older_than=AGE, limit=BATCH)
+        self._counts.outbox_age = max((row.age for row in rows), default=0.0)
+        if not rows:
+            return False
+        await self._invalidator.invalidate(tags_by_organization(map(self._event, rows)))
+        await self._primary.forget(rows)
+        self._counts.relayed += len(rows)
+        return len(rows) == BATCH
+
+    def _event(self, row: OutboxRow) -> Event:
+        """Read an event; one that this version cannot read touches its whole organization."""
+        try:
+            return Parse(row.event, Event())
+        except ParseError as error:
+            self._log.error("unreadable event", xid=row.xid, error=str(error), tag=SCOPE)
+            event = Event(organization_id=row.organization_id)
+            event.organization.SetInParent()
+            return event

@@ -1,0 +1,49 @@
+"""The settings of the cache service: `CHAIRSIDE_CACHE_*`."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from service_kit.settings import DatabaseUrl, HostPort, ProcessSettings, RedisUrl
+
+__all__ = ["Settings"]
+
+
+def _ttls(value: object) -> object:
+    """Read `{"availability": 300}`, in seconds."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        message = 'must be a JSON object of seconds by query, e.g. {"availability": 300}'
+        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError
+    return {name: timedelta(seconds=seconds) for name, seconds in found.items()}
+
+
+Ttl = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))]
+
+
+class Settings(ProcessSettings):
+    """What the process is told; spans are in seconds."""
+
+    prefix: ClassVar[str] = "CHAIRSIDE_CACHE_"
+
+    listen: HostPort = "127.0.0.1:50051"
+    metrics_listen: HostPort = "127.0.0.1:9101"
+    database_url: DatabaseUrl
+    redis_url: RedisUrl = "redis://127.0.0.1:6379/0"
+    # A call that Redis has not answered by then is answered from the database.
+    redis_timeout: Annotated[float, Field(ge=0.01, le=5)] = 0.25
+    # Connections for loads; those above wait at most `pool_timeout` for one.
+    load_pool: Annotated[int, Field(ge=1, le=200)] = 8
+    pool_timeout: Annotated[float, Field(gt=0, le=60)] = 2.0
+    statement_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
+    # Times to live by query, in place of the defaults: they bound memory, not freshness.
+    ttls: Annotated[dict[str, Ttl], BeforeValidator(_ttls)] = Field(default_factory=dict)

@@ -1,0 +1,130 @@
+"""Every count of the cache service: plain integers, read when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from cache_service.coherence.outcome import Outcome
+
+__all__ = ["Counts", "QueryCounts"]
+
+_MAX_ORGANIZATIONS_KEPT = 10_000
+
+
+@dataclass(slots=True)
+class QueryCounts:
+    """Counts of one query's entries."""
+
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    errors: int = 0
+    bytes: int = 0
+    entries: int = 0
+
+    @property
+    def hits(self) -> int:
+        """Entries served from cache."""
+        return self.outcomes[Outcome.HIT]
+
+    @property
+    def misses(self) -> int:
+        """Entries asked of the cache and not served by it."""
+        return self.outcomes[Outcome.MISS] + self.outcomes[Outcome.UNCACHED]
+
+    @property
+    def loads(self) -> int:
+        """Entries loaded from the database."""
+        return self.misses + self.outcomes[Outcome.BYPASS]
+
+
+class Counts:
+    """Counts of this process, by query and, for the first 10,000 organizations, by both."""
+
+    def __init__(self) -> None:
+        self.queries: dict[str, QueryCounts] = {}
+        self._by_organization: dict[int, dict[str, QueryCounts]] = {}
+        self.invalidations = 0
+        self.invalidated_tags = 0
+        self.failed_invalidations = 0
+        self.relayed = 0
+        self.outbox_age = 0.0
+        self.redis_connected = False
+
+    def answered(self, organization_id: int, query: str, outcome: Outcome) -> None:
+        """Count one entry answered."""
+        for counts in self._both(organization_id, query):
+            counts.outcomes[outcome] += 1
+
+    def stored(self, organization_id: int, query: str, size: int) -> None:
+        """Count one entry stored, and its size in bytes."""
+        for counts in self._both(organization_id, query):
+            counts.entries += 1
+            counts.bytes += size
+
+    def load_failed(self, organization_id: int, query: str) -> None:
+        """Count one entry whose load failed."""
+        for counts in self._both(organization_id, query):
+            counts.errors += 1
+
+    def of_organization(self, organization_id: int) -> dict[str, QueryCounts]:
+        """Return one organization's counts by query; empty if it has none."""
+        return self._by_organization.get(organization_id, {})
+
+    def _both(self, organization_id: int, query: str) -> tuple[QueryCounts, ...]:
+        total = self.queries.get(query)
+        if total is None:
+            total = self.queries[query] = QueryCounts()
+        own = self._by_organization.get(organization_id)
+        if own is None:
+            if len(self._by_organization) >= _MAX_ORGANIZATIONS_KEPT:
+                return (total,)
+            own = self._by_organization[organization_id] = {}
+        counts = own.get(query)
+        if counts is None:
+            counts = own[query] = QueryCounts()
+        return total, counts
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the counts to Prometheus."""
+        reads = CounterMetricFamily(
+            "chairside_cache_reads",
+            "Entries answered, by query and how they were come by.",
+            labels=("query", "outcome"),
+        )
+        errors = CounterMetricFamily(
+            "chairside_cache_load_errors", "Entries whose load failed.", labels=("query",)
+        )
+        stored = CounterMetricFamily(
+            "chairside_cache_stored", "Entries stored in the shared cache.", labels=("query",)
+        )
+        stored_bytes = CounterMetricFamily(
+            "chairside_cache_stored_bytes", "Bytes stored in the shared cache.", labels=("query",)
+        )
+        for name, counts in sorted(self.queries.items()):
+            for outcome, count in counts.outcomes.items():
+                reads.add_metric((name, outcome.value), count)
+            errors.add_metric((name,), counts.errors)
+            stored.add_metric((name,), counts.entries)
+            stored_bytes.add_metric((name,), counts.bytes)
+        yield from (reads, errors, stored, stored_bytes)
+        for name, text, value in (
+            ("invalidations", "Invalidations applied, the relay's included.", self.invalidations),
+            ("invalidated_tags", "Tags invalidated.", self.invalidated_tags),
+            ("failed_invalidations", "Invalidations refused: the shared cache did not answer.",
+             self.failed_invalidations),
+            ("relayed_events", "Events of the outbox applied by the relay.", self.relayed),
+        ):  # fmt: skip
+            yield CounterMetricFamily(f"chairside_cache_{name}", text, value=value)
+        yield GaugeMetricFamily(
+            "chairside_cache_outbox_age_seconds",
+            "Age of the oldest event that the relay found waiting; 0 if none waited.",
+            value=self.outbox_age,
+        )
+        yield GaugeMetricFamily(
+            "chairside_cache_redis_connected",
+            "1 if the shared cache answers, else 0: reads then come from the database.",
+            value=self.redis_connected,
+        )
