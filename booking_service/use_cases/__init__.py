@@ -1,0 +1,1 @@
+"""What the booking service does: one function for each mutation, decided in Postgres alone."""

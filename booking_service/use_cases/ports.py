@@ -1,0 +1,57 @@
+"""What the use cases need of the world around them."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+__all__ = ["CacheNotifier", "Changes", "Unit", "Units"]
+
+
+class Changes(NamedTuple):
+    """A transaction's id and its events, each the JSON of one `chairside.cache.v1.Event`."""
+
+    xid: int
+    events: Sequence[str]
+
+
+class Unit(Protocol):
+    """One READ COMMITTED transaction, rolled back unless it is committed."""
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """The connection on which it is open."""
+        ...
+
+    async def changes(self) -> Changes:
+        """Read what the triggers wrote for this transaction so far."""
+        ...
+
+    async def commit(self) -> None:
+        """Make it so."""
+        ...
+
+
+class Units(Protocol):
+    """Open transactions."""
+
+    def __call__(self) -> AbstractAsyncContextManager[Unit]:
+        """Open one."""
+        ...
+
+
+class CacheNotifier(Protocol):
+    """Tell the cache what changed, and make the tokens that stand for a change."""
+
+    async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ASYNC109 - a bound of the whole, not of one await
+        """Drop all that the events touch within `timeout` seconds; False if that failed."""
+        ...
+
+    def mutation_token(self, xid: int, *, applied: bool) -> bytes:
+        """Stand for a committed transaction, invalidated (`applied`) or not."""
+        ...
+
+    def snapshot_token(self, snapshot: str) -> bytes:
+        """Stand for all that a snapshot (the text of `pg_current_snapshot()`) has seen."""
+        ...
