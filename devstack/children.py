@@ -37,6 +37,7 @@ class Child:
     """One program; an async context manager that starts and stops it.
 
     `stop_signal` asks it to end; after `grace` seconds its whole group is killed.
+    `inherit_output` leaves it our terminal instead of the log file.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Child:
         user: int | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         grace: float = 20.0,
+        inherit_output: bool = False,
     ) -> None:
         self.name = name
         self.argv = [str(part) for part in argv]
@@ -57,6 +59,7 @@ class Child:
         self._user = user
         self._stop_signal = stop_signal
         self._grace = grace
+        self._inherit = inherit_output
         self._process: asyncio.subprocess.Process | None = None
         self._offset = 0
 
@@ -74,7 +77,11 @@ class Child:
         return self._process is not None and self._process.returncode is None
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()  # started but not ready, or interrupted: nothing is left behind
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -88,8 +95,8 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 *self.argv,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=None if self._inherit else log,
+                stderr=None if self._inherit else log,
                 env=self.environ,
                 start_new_session=True,
                 user=self._user,

@@ -11,10 +11,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from devstack.children import Child
 
-__all__ = ["ServiceProcess"]
+__all__ = ["ServiceProcess", "environment"]
 
 _START_SECONDS = 60.0
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment with exactly these CHAIRSIDE_ variables, and our packages."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("CHAIRSIDE_")}
+    return kept | dict(variables) | {"PYTHONPATH": str(_ROOT)}
 
 
 class ServiceProcess(Child):
@@ -25,16 +31,13 @@ class ServiceProcess(Child):
     """
 
     def __init__(self, package: str, variables: Mapping[str, str], logs: Path) -> None:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("CHAIRSIDE_")}
-        environ |= variables
-        environ["PYTHONPATH"] = str(_ROOT)
         self.address = ""
         self.metrics_port = 0
         super().__init__(
             package,
             [sys.executable, "-m", package, "serve"],
             log_path=logs / f"{package}.log",
-            environ=environ,
+            environ=environment(variables),
         )
 
     async def start(self) -> None:
