@@ -1,0 +1,86 @@
+# The commands of this project; `make help` lists them.
+# Everything is installed into .venv, from locks with hashes, at first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PROTO_FILES := $(shell find protos -name '*.proto')
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+# What `make run` is given, as `make run SALON=dir CLOCK=now BARBERS=6 MONTHS=6 SEED=1`.
+SALON ?=
+CLOCK ?= data
+BARBERS ?= 6
+MONTHS ?= 6
+SEED ?= 1
+# What `make test` is given, as `make test TESTS=tests/unit`.
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup protos run test demo lint format bench locks clean
+
+help: ## List these commands.
+	@echo "Chairside. Each command first installs what it needs into $(VENV)."
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' \
+		| while IFS='|' read -r command text; do printf '%-14s %s\n' "$$command" "$$text"; done
+
+setup: $(VENV)/.installed build/.protos ## Install everything and generate the code of the protos.
+
+run: setup ## Start Postgres, Valkey and both services: SALON=dir CLOCK=now BARBERS= MONTHS= SEED=
+	@exec $(PY) -m devstack $(if $(SALON),--salon "$(SALON)") --clock $(CLOCK) \
+		--barbers $(BARBERS) --months $(MONTHS) --seed $(SEED)
+
+demo: setup ## Take a tour of the system that `make run` runs.
+	@exec $(PY) -m devstack.demo
+
+test: setup ## Run all tests, on real servers: TESTS=path for some.
+	@$(PY) -m pytest $(TESTS)
+
+lint: setup ## Check style, types, import directions and protos.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint build/image.binpb --config protos/buf.yaml --path chairside
+
+format: setup ## Put the code into its form.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: setup ## Generate the code of the protos (the chairside package).
+
+bench: setup ## Measure against a bare gRPC echo (needs h2load, of nghttp2-client).
+	@command -v h2load >/dev/null || { echo "h2load is missing: install nghttp2-client"; exit 1; }
+	@exec $(PY) -m benchmarks
+
+locks: $(VENV)/.installed ## Resolve the dependencies of pyproject.toml anew into the locks.
+	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) --upgrade pyproject.toml --extra protos -c requirements.lock -o requirements-runtime.lock
+
+clean: ## Remove all that was built, installed or kept: the data of `make run`, too.
+	rm -rf $(VENV) build chairside .devstack .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: requirements.lock requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Chairside needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+			"Try make PYTHON=python3.11"; exit 1; }
+	@echo "Installing into $(VENV), about 200 MB; once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	$(BIN)/uv pip sync --python $(PY) --require-hashes requirements.lock requirements-uv.lock
+	@touch $@
+
+build/.protos: $(PROTO_FILES) $(VENV)/.installed
+	@echo "Generating the code of the protos."
+	@rm -rf chairside
+	@mkdir -p build
+	@types=$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+		PATH="$(abspath $(BIN)):$$PATH" $(PY) -m grpc_tools.protoc -Iprotos -I"$$types" \
+		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
+		--include_source_info --include_imports --descriptor_set_out=build/image.binpb \
+		$(PROTO_FILES)
+	@touch $@
