@@ -63,6 +63,10 @@ def make_engine(
                 "idle_in_transaction_session_timeout": str(int(idle_in_transaction_timeout * 1000)),
                 # The planner's just-in-time compiler costs these small queries only time.
                 "jit": "off",
+                # Prepared while a table is empty, a statement would keep its sequential
+                # scan when the table is not any more: of an outbox that the relay cannot
+                # empty, once for every mutation.
+                "enable_seqscan": "off",
             },
         },
     )

@@ -36,10 +36,19 @@ class UnitOfWork:
         """Return the transaction's id and the events written for it so far, in order.
 
         No trigger is deferred, so what is read after the last statement is all that
-        the commit will publish.
+        the commit will publish. Asks the driver itself: every mutation pays for this
+        statement, and SQLAlchemy's way to it costs more than Postgres's answer.
+
+        Raises:
+            Unavailable: The connection broke (reason DATABASE_UNAVAILABLE).
         """
-        rows = (await self._connection.exec_driver_sql(_CHANGES)).all()
-        return Changes(int(rows[0].xid), tuple(row.event for row in rows if row.event is not None))
+        pooled = await self._connection.get_raw_connection()
+        driver: asyncpg.Connection = pooled.driver_connection
+        try:
+            rows = await driver.fetch(_CHANGES)
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            raise _unavailable() from error
+        return Changes(int(rows[0][0]), tuple(row[1] for row in rows if row[1] is not None))
 
     async def commit(self) -> None:
         """Commit.
@@ -82,10 +91,14 @@ class UnitsOfWork:
         try:
             connection = await self._engine.connect()
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            reason, message = "DATABASE_UNAVAILABLE", "no connection to the database can be made"
-            raise Unavailable(reason, message) from error
+            raise _unavailable() from error
         try:
             yield UnitOfWork(connection)
         finally:
             # Rolls back, and gives the connection back to the pool.
             await connection.close()
+
+
+def _unavailable() -> Unavailable:
+    reason, message = "DATABASE_UNAVAILABLE", "the database does not answer"
+    return Unavailable(reason, message)
