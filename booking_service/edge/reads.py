@@ -14,7 +14,7 @@ from chairside.cache.v1 import cache_service_pb2
 from service_kit.rpc import Context, remaining
 from service_kit.validation import Violations
 
-__all__ = ["CacheReader", "Reading", "SnapshotTokens"]
+__all__ = ["CacheReader", "Reading"]
 
 # Kept back from the call's deadline for the way of the answer.
 _MARGIN = 0.05
@@ -42,21 +42,12 @@ class CacheReader(Protocol):
         ...
 
 
-class SnapshotTokens(Protocol):
-    """Make tokens that stand for a snapshot of the database."""
-
-    def snapshot_token(self, snapshot: str) -> bytes:
-        """Stand for all that a snapshot has seen."""
-        ...
-
-
 class Reading:
     """Read."""
 
-    def __init__(self, reads: Reads, cache: CacheReader, tokens: SnapshotTokens) -> None:
+    def __init__(self, reads: Reads, cache: CacheReader) -> None:
         self._reads = reads
         self._cache = cache
-        self._tokens = tokens
 
     async def GetAppointment(
         self, request: pb.GetAppointmentRequest, _context: Context
@@ -66,10 +57,8 @@ class Reading:
         organization_id = v.id("organization_id", request.organization_id)
         appointment_id = v.id("appointment_id", request.appointment_id)
         v.raise_if_any()
-        found, snapshot = await self._reads.appointment(organization_id, appointment_id)
-        return pb.GetAppointmentResponse(
-            appointment=messages.appointment(found), token=self._tokens.snapshot_token(snapshot)
-        )
+        found, token = await self._reads.appointment(organization_id, appointment_id)
+        return pb.GetAppointmentResponse(appointment=messages.appointment(found), token=token)
 
     async def SearchAvailability(
         self, request: pb.SearchAvailabilityRequest, context: Context

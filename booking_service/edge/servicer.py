@@ -5,7 +5,7 @@ from booking_service.edge.barbers import Barbers
 from booking_service.edge.catalogue import Catalogue
 from booking_service.edge.organizations import Organizations
 from booking_service.edge.payments import Payments
-from booking_service.edge.reads import CacheReader, Reading, SnapshotTokens
+from booking_service.edge.reads import CacheReader, Reading
 from booking_service.edge.schedules import Schedules
 from booking_service.edge.statuses import Statuses
 from booking_service.use_cases.mutations import Mutations
@@ -19,8 +19,6 @@ class BookingServicer(
 ):
     """Serve every method; `service_kit.rpc.register` finds them by their names."""
 
-    def __init__(
-        self, mutations: Mutations, reads: Reads, cache: CacheReader, tokens: SnapshotTokens
-    ) -> None:
+    def __init__(self, mutations: Mutations, reads: Reads, cache: CacheReader) -> None:
         Appointments.__init__(self, mutations)
-        Reading.__init__(self, reads, cache, tokens)
+        Reading.__init__(self, reads, cache)

@@ -20,6 +20,12 @@ FROM (SELECT pg_current_xact_id() AS id OFFSET 0) AS xact
 LEFT JOIN outbox o ON o.xid = xact.id ORDER BY o.id
 """
 
+# The timeline of the log that is written: the control file's lags after a promotion.
+_DATABASE = """
+SELECT system_identifier::text || '-' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+FROM pg_control_system()
+"""
+
 
 class UnitOfWork:
     """Work in one READ COMMITTED transaction on `connection`."""
@@ -31,6 +37,17 @@ class UnitOfWork:
     def connection(self) -> AsyncConnection:
         """The connection on which the transaction is open."""
         return self._connection
+
+    async def database(self) -> str:
+        """Name the database by system identifier and timeline; asked once a connection.
+
+        A connection that writes does not outlive its timeline.
+        """
+        info = self._connection.info
+        if "database" not in info:
+            row = (await self._connection.exec_driver_sql(_DATABASE)).one()
+            info["database"] = row[0]
+        return str(info["database"])
 
     async def changes(self) -> Changes:
         """Return the transaction's id and the events written for it so far, in order.
@@ -48,7 +65,8 @@ class UnitOfWork:
             rows = await driver.fetch(_CHANGES)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
             raise _unavailable() from error
-        return Changes(int(rows[0][0]), tuple(row[1] for row in rows if row[1] is not None))
+        events = tuple(row[1] for row in rows if row[1] is not None)
+        return Changes(int(rows[0][0]), events, await self.database())
 
     async def commit(self) -> None:
         """Commit.

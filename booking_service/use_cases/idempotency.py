@@ -80,7 +80,11 @@ async def claim(tx: Transaction, request: Request) -> Success | None:
     stored = first.events
     return Success(
         first.response,
-        Changes(int(stored["xid"]), [json.dumps(event) for event in stored["events"]]),
+        Changes(
+            int(stored["xid"]),
+            [json.dumps(event) for event in stored["events"]],
+            stored["database"],
+        ),
     )
 
 
@@ -90,6 +94,7 @@ async def store(tx: Transaction, request: Request, success: Success) -> None:
         return
     # The id as text: JSON readers lose digits of a number above 2^53.
     kept = {
+        "database": success.changes.database,
         "xid": str(success.changes.xid),
         "events": [json.loads(event) for event in success.changes.events],
     }

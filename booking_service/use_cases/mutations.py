@@ -6,19 +6,23 @@ leaves either nothing or a committed change whose events the relay applies.
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from booking_service.use_cases import idempotency
 from booking_service.use_cases.faults import is_contention, raise_translated
 from booking_service.use_cases.idempotency import Request, Success
-from booking_service.use_cases.ports import CacheNotifier, Changes, Units
+from booking_service.use_cases.ports import CacheNotifier, Changes, Tokens, Units
+from booking_service.use_cases.room import SLOT_TAKEN
 from booking_service.use_cases.transaction import Contended, Transaction
 from service_kit.clock import Clock
-from service_kit.errors import Aborted
+from service_kit.errors import Aborted, ServiceError
 
 __all__ = ["Answer", "Mutations", "Work"]
 
@@ -49,6 +53,7 @@ class Mutations:
         *,
         units: Units,
         notifier: CacheNotifier,
+        tokens: Tokens,
         acknowledged: Callable[[int], None],
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
@@ -57,6 +62,7 @@ class Mutations:
     ) -> None:
         self._units = units
         self._notifier = notifier
+        self._tokens = tokens
         self._acknowledged = acknowledged
         self._clock = clock
         self._sleep = sleep
@@ -72,7 +78,7 @@ class Mutations:
         """
         deciding = asyncio.Event()
         end = asyncio.get_running_loop().time() + seconds
-        task = asyncio.create_task(self._attempts(request, work, end, deciding))
+        task = asyncio.create_task(self._decide(request, work, end, deciding))
         self._keep(task)
         try:
             return await asyncio.shield(task)
@@ -85,6 +91,29 @@ class Mutations:
         """Wait until all that was committed is told to the cache, at most so long."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def _decide(
+        self, request: Request, work: Work, end: float, deciding: asyncio.Event
+    ) -> Answer:
+        try:
+            return await self._attempts(request, work, end, deciding)
+        except ServiceError as error:
+            if error.status == "ABORTED" or error.reason == SLOT_TAKEN:
+                await self._say_when(error)
+            raise
+
+    async def _say_when(self, error: ServiceError) -> None:
+        """Give an error that reveals someone else's change a token that has seen it.
+
+        That change may not be acknowledged yet: without the token, a read after
+        SLOT_TAKEN could still show the slot as free.
+        """
+        statement = select(cast(func.pg_current_snapshot(), Text))
+        with suppress(SQLAlchemyError, OSError, ServiceError):
+            async with self._units() as unit:
+                snapshot = await unit.connection.scalar(statement)
+                token = self._tokens.snapshot(await unit.database(), str(snapshot))
+            error.metadata["token"] = b64encode(token).decode()
 
     async def _attempts(
         self, request: Request, work: Work, end: float, deciding: asyncio.Event
@@ -115,7 +144,7 @@ class Mutations:
                 await unit.commit()
             deciding.set()
         applied = await self._tell(success.changes, end)
-        token = self._notifier.mutation_token(success.changes.xid, applied=applied)
+        token = self._tokens.mutation(success.changes, applied=applied)
         return Answer(success.response, token, applied)
 
     async def _tell(self, changes: Changes, end: float) -> bool:

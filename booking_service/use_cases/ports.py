@@ -6,14 +6,18 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["CacheNotifier", "Changes", "Unit", "Units"]
+__all__ = ["CacheNotifier", "Changes", "Tokens", "Unit", "Units"]
 
 
 class Changes(NamedTuple):
-    """A transaction's id and its events, each the JSON of one `chairside.cache.v1.Event`."""
+    """A transaction's id and its events, each the JSON of one `chairside.cache.v1.Event`.
+
+    `database` names the cluster and timeline in which the id means something.
+    """
 
     xid: int
     events: Sequence[str]
+    database: str
 
 
 class Unit(Protocol):
@@ -22,6 +26,10 @@ class Unit(Protocol):
     @property
     def connection(self) -> AsyncConnection:
         """The connection on which it is open."""
+        ...
+
+    async def database(self) -> str:
+        """Name the cluster and timeline that transaction ids and snapshots belong to."""
         ...
 
     async def changes(self) -> Changes:
@@ -42,16 +50,20 @@ class Units(Protocol):
 
 
 class CacheNotifier(Protocol):
-    """Tell the cache what changed, and make the tokens that stand for a change."""
+    """Tell the cache what changed."""
 
     async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ASYNC109 - a bound of the whole, not of one await
         """Drop all that the events touch within `timeout` seconds; False if that failed."""
         ...
 
-    def mutation_token(self, xid: int, *, applied: bool) -> bytes:
+
+class Tokens(Protocol):
+    """Make the tokens that stand for a state of the database."""
+
+    def mutation(self, changes: Changes, *, applied: bool) -> bytes:
         """Stand for a committed transaction, invalidated (`applied`) or not."""
         ...
 
-    def snapshot_token(self, snapshot: str) -> bytes:
+    def snapshot(self, database: str, snapshot: str) -> bytes:
         """Stand for all that a snapshot (the text of `pg_current_snapshot()`) has seen."""
         ...

@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Text, and_, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking_service.domain.opening import local_day
 from booking_service.postgres import tables
 from booking_service.use_cases.faults import raise_translated
-from booking_service.use_cases.ports import Units
+from booking_service.use_cases.ports import Tokens, Unit, Units
 from booking_service.use_cases.records import Appointment, shape
 from service_kit.clock import Clock
 from service_kit.errors import NotFound
@@ -23,14 +22,15 @@ __all__ = ["Reads"]
 class Reads:
     """Read committed state over `units`. Raises ServiceError."""
 
-    def __init__(self, units: Units, clock: Clock) -> None:
+    def __init__(self, units: Units, tokens: Tokens, clock: Clock) -> None:
         self._units = units
+        self._tokens = tokens
         self._clock = clock
 
     async def appointment(
         self, organization_id: int, appointment_id: int
-    ) -> tuple[Appointment, str]:
-        """Read an appointment and, in the same statement, the snapshot that it was seen in."""
+    ) -> tuple[Appointment, bytes]:
+        """Read an appointment, and a token of the snapshot that it was seen in."""
         shop, table = tables.organizations, tables.appointments
         # The shop is joined from the left, so that an unknown one is told from an unknown booking.
         statement = (
@@ -46,8 +46,9 @@ class Reads:
             )
             .where(shop.c.id == organization_id)
         )
-        async with self._connection() as connection:
-            row = (await connection.execute(statement)).mappings().one_or_none()
+        async with self._unit() as unit:
+            row = (await unit.connection.execute(statement)).mappings().one_or_none()
+            database = await unit.database()
         if row is None:
             raise NotFound("organization", organization_id)
         if row["id"] is None:
@@ -55,13 +56,13 @@ class Reads:
         fields = dict(row)
         snapshot = fields.pop("snapshot")
         fields["currency"] = fields.pop("shop_currency")
-        return Appointment(**fields), snapshot
+        return Appointment(**fields), self._tokens.snapshot(database, snapshot)
 
     async def today(self, organization_id: int) -> date:
         """Tell the shop's local day."""
         table = tables.organizations
-        async with self._connection() as connection:
-            zone = await connection.scalar(
+        async with self._unit() as unit:
+            zone = await unit.connection.scalar(
                 select(table.c.time_zone).where(table.c.id == organization_id)
             )
         if zone is None:
@@ -69,9 +70,9 @@ class Reads:
         return local_day(self._clock.now(), ZoneInfo(zone))
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+    async def _unit(self) -> AsyncIterator[Unit]:
         try:
             async with self._units() as unit:
-                yield unit.connection
+                yield unit
         except (SQLAlchemyError, OSError) as error:
             raise_translated(error)

@@ -16,9 +16,18 @@ from booking_service.use_cases.records import Barber, Organization
 from booking_service.use_cases.transaction import Transaction
 from service_kit.errors import FailedPrecondition
 
-__all__ = ["HOLD_EXPIRED", "Place", "check_active", "check_rules", "make_room", "slot_taken"]
+__all__ = [
+    "HOLD_EXPIRED",
+    "SLOT_TAKEN",
+    "Place",
+    "check_active",
+    "check_rules",
+    "make_room",
+    "slot_taken",
+]
 
 HOLD_EXPIRED = "hold expired"
+SLOT_TAKEN = "SLOT_TAKEN"
 
 _MESSAGES = {
     Refusal.OUTSIDE_HOURS: "the barber is not open for all of that time",
@@ -124,7 +133,7 @@ async def make_room(tx: Transaction, place: Place, *, besides: int = 0) -> None:
 def slot_taken(**metadata: object) -> FailedPrecondition:
     """Say that a time is gone."""
     return FailedPrecondition(
-        "SLOT_TAKEN", "the time is not free (any more)", subject="slot", **metadata
+        SLOT_TAKEN, "the time is not free (any more)", subject="slot", **metadata
     )
 
 

@@ -1,0 +1,144 @@
+"""`python -m booking_service`: serve, check-config, migrate, import-salon, generate."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from booking_service.app import build
+from booking_service.importing import commands
+from booking_service.importing.generator import GeneratorOptions
+from booking_service.importing.problems import BadBooks
+from booking_service.postgres.migrate import upgrade
+from booking_service.postgres.roles import set_passwords
+from booking_service.settings import Settings
+from service_kit.clock import SystemClock
+from service_kit.process import run
+from service_kit.process import serve as serve_process
+from service_kit.settings import SettingsError, describe, load
+
+__all__: list[str] = []
+
+cli = typer.Typer(
+    help="The booking service of Chairside.", no_args_is_help=True, add_completion=False
+)
+_DEFAULTS = GeneratorOptions()
+
+
+def _settings() -> Settings:
+    try:
+        return load(Settings, os.environ)
+    except SettingsError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+
+
+@cli.command()
+def serve() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = _settings()
+
+    async def main() -> None:
+        await serve_process("booking", settings, partial(build, settings))
+
+    sys.exit(run(main, settings.log_level))
+
+
+@cli.command(name="check-config")
+def check_config(
+    *, quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False
+) -> None:
+    """Check the settings and print them, with secrets hidden; exit 2 if any is wrong."""
+    settings = _settings()
+    if not quiet:
+        for name, value in describe(settings).items():
+            typer.echo(f"{name}={value}")
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; its URL must be that of the tables' owner."""
+    settings = _settings()
+    passwords = {
+        role: secret.get_secret_value()
+        for role, secret in (
+            ("chairside_booking", settings.role_password),
+            ("chairside_cache", settings.cache_role_password),
+        )
+        if secret is not None
+    }
+    try:
+        upgrade(settings.database_url)
+        asyncio.run(set_passwords(settings.database_url, passwords))
+    except (DBAPIError, asyncpg.PostgresError, OSError) as error:
+        raise _failed(error) from None
+    typer.echo("the database has the newest schema")
+
+
+@cli.command(name="import-salon")
+def import_salon(
+    directory: Annotated[
+        Path, typer.Argument(help="The salon's books.", exists=True, file_okay=False)
+    ],
+    *,
+    name: Annotated[str, typer.Option(help="The organization's name; empty: the folder's.")] = "",
+) -> None:
+    """Import a salon's books as a new organization: all of them, or nothing."""
+    settings = _settings()
+    _finish(commands.import_salon(settings.database_url, directory, name=name or None))
+
+
+@cli.command()
+def generate(
+    *,
+    barbers: Annotated[int, typer.Option(help="How many barbers.")] = _DEFAULTS.barbers,
+    months: Annotated[int, typer.Option(help="Months of past.")] = _DEFAULTS.months,
+    months_ahead: Annotated[
+        int, typer.Option(help="Months of bookings to come.")
+    ] = _DEFAULTS.months_ahead,
+    seed: Annotated[int, typer.Option(help="Equal seeds make equal salons.")] = _DEFAULTS.seed,
+    name: Annotated[
+        str, typer.Option(help="The organization's name.")
+    ] = _DEFAULTS.organization_name,
+    time_zone: Annotated[str, typer.Option(help="An IANA zone.")] = _DEFAULTS.time_zone,
+    currency: Annotated[str, typer.Option(help="ISO 4217.")] = _DEFAULTS.currency,
+) -> None:
+    """Make up a salon as a new organization, around today by CHAIRSIDE_CLOCK_START."""
+    settings = _settings()
+    try:
+        options = GeneratorOptions(
+            barbers=barbers,
+            months=months,
+            months_ahead=months_ahead,
+            seed=seed,
+            organization_name=name,
+            time_zone=time_zone,
+            currency=currency,
+        )
+    except ValueError as error:
+        raise _failed(error) from None
+    now = SystemClock(settings.clock_start).now()
+    _finish(commands.generate(settings.database_url, options, now=now))
+
+
+def _finish(loading: Coroutine[Any, Any, object]) -> None:
+    try:
+        asyncio.run(loading)
+    except (BadBooks, ValueError, asyncpg.PostgresError, OSError) as error:
+        raise _failed(error) from None
+
+
+def _failed(error: Exception) -> typer.Exit:
+    typer.echo(f"{type(error).__name__}: {error}" if not str(error) else str(error), err=True)
+    return typer.Exit(1)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,103 @@
+"""The composition root of the booking service: the one place that knows every part."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack, suppress
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from booking_service.edge.cache_gateway import CacheGateway, CacheTokens
+from booking_service.edge.servicer import BookingServicer
+from booking_service.postgres.engine import make_engine
+from booking_service.postgres.outbox import OutboxCleaner
+from booking_service.postgres.unit_of_work import UnitsOfWork
+from booking_service.settings import Settings
+from booking_service.use_cases import idempotency
+from booking_service.use_cases.mutations import Mutations
+from booking_service.use_cases.ports import Units
+from booking_service.use_cases.reading import Reads
+from booking_service.use_cases.transaction import Transaction
+from cache_service.client import CacheClient
+from chairside.booking.v1 import booking_service_pb2
+from service_kit.clock import Clock
+from service_kit.errors import ServiceError
+from service_kit.process import Application, Runtime
+
+__all__ = ["SERVICE", "build"]
+
+SERVICE = booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"]
+
+_RETRY = 0.5
+_BEHIND = 1  # connections of the outbox's cleaner, apart from the mutations'
+_FAULTS = (SQLAlchemyError, OSError, ServiceError)
+
+
+async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
+    """Build the service; what must be closed enters the stack, in the order of need."""
+    client = await stack.enter_async_context(CacheClient(settings.cache_target))
+    engines = [
+        make_engine(
+            settings.database_url,
+            application_name="chairside-booking",
+            pool_size=size,
+            pool_timeout=settings.pool_timeout,
+            statement_timeout=settings.statement_timeout,
+        )
+        for size in (settings.pool_size, _BEHIND)
+    ]
+    for engine in engines:
+        stack.push_async_callback(engine.dispose)
+    cleaner = await stack.enter_async_context(OutboxCleaner(engines[1]))
+    units = UnitsOfWork(engines[0])
+    tokens = CacheTokens()
+    mutations = Mutations(
+        units=units,
+        notifier=CacheGateway(client),
+        tokens=tokens,
+        acknowledged=cleaner.acknowledged,
+        clock=runtime.clock,
+        sleep=asyncio.sleep,
+        jitter=random.random,
+        cache_timeout=settings.cache_timeout,
+    )
+    stack.push_async_callback(mutations.drain, settings.drain)
+    purging = asyncio.create_task(_purge(units, runtime.clock, settings.purge_interval))
+    stack.push_async_callback(_cancelled, purging)
+
+    async def ready() -> None:
+        """Wait until the database answers and has the tables."""
+        log = structlog.get_logger("booking_service.app")
+        while True:
+            try:
+                async with units() as unit:
+                    await unit.connection.execute(text("SELECT 1 FROM idempotent_requests LIMIT 1"))
+            except _FAULTS as error:
+                log.warning("waiting for the database", error=type(error).__name__)
+                await asyncio.sleep(_RETRY)
+            else:
+                return
+
+    servicer = BookingServicer(mutations, Reads(units, tokens, runtime.clock), client)
+    return Application([(SERVICE, servicer)], ready)
+
+
+async def _purge(units: Units, clock: Clock, interval: float) -> None:
+    log = structlog.get_logger("booking_service.app")
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            async with units() as unit:
+                forgotten = await idempotency.purge(Transaction(unit.connection, clock.now()))
+                await unit.commit()
+        except _FAULTS as error:
+            log.warning("old requests stay for now", error=type(error).__name__)
+        else:
+            log.debug("old requests forgotten", requests=forgotten)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,53 @@
+"""The cache service as the use cases see it."""
+
+from collections.abc import Sequence
+
+import grpc
+import structlog
+
+from booking_service.use_cases.ports import Changes
+from cache_service.client import CacheClient, snapshot_token, transaction_token
+
+__all__ = ["CacheGateway", "CacheTokens"]
+
+
+class CacheGateway:
+    """Tell the cache service what changed; a cache that cannot be told is no error."""
+
+    def __init__(self, client: CacheClient) -> None:
+        self._client = client
+        self._reachable = True
+
+    async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ASYNC109 - of the RPC
+        """Invalidate what the events touch within `timeout` seconds; False if that failed.
+
+        One log line tells that the cache went away and one that it is back, not one a call.
+        """
+        log = structlog.get_logger("booking_service.cache")
+        try:
+            await self._client.invalidate(events, timeout)
+        except grpc.aio.AioRpcError as error:
+            if self._reachable:
+                self._reachable = False
+                log.warning(
+                    "the cache does not take invalidations, its relay will follow",
+                    code=error.code().name,
+                    details=error.details(),
+                )
+            return False
+        if not self._reachable:
+            self._reachable = True
+            log.info("the cache takes invalidations again")
+        return True
+
+
+class CacheTokens:
+    """Make the tokens that the cache service reads."""
+
+    def mutation(self, changes: Changes, *, applied: bool) -> bytes:
+        """Stand for a committed transaction."""
+        return transaction_token(changes.database, changes.xid, applied=applied)
+
+    def snapshot(self, database: str, snapshot: str) -> bytes:
+        """Stand for all that a snapshot has seen."""
+        return snapshot_token(database, snapshot)

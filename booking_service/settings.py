@@ -1,0 +1,39 @@
+"""The settings of the booking service: `CHAIRSIDE_BOOKING_*`."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from service_kit.settings import DatabaseUrl, HostPort, ProcessSettings
+
+__all__ = ["Settings"]
+
+
+def _target(value: str) -> str:
+    if not value.strip():
+        message = "must be host:port of the cache service"
+        raise ValueError(message)
+    return value
+
+
+class Settings(ProcessSettings):
+    """What the process is told; spans are in seconds."""
+
+    prefix: ClassVar[str] = "CHAIRSIDE_BOOKING_"
+
+    listen: HostPort = "127.0.0.1:50052"
+    metrics_listen: HostPort = "127.0.0.1:9102"
+    database_url: DatabaseUrl
+    # A gRPC target, e.g. host:port or dns:///name:port.
+    cache_target: Annotated[str, AfterValidator(_target)] = "127.0.0.1:50051"
+    # A mutation waits so long for the cache, then answers with cache_applied = false.
+    cache_timeout: Annotated[float, Field(gt=0, le=30)] = 1.0
+    # Transactions at once; those above wait at most `pool_timeout` for a connection.
+    pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    statement_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
+    # How often requests that can no longer be repeated are forgotten.
+    purge_interval: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    # Passwords that `migrate` gives the two services' roles; unset: as they are.
+    role_password: SecretStr | None = None
+    cache_role_password: SecretStr | None = None
