@@ -1,0 +1,1 @@
+"""`python -m devstack.demo`: a tour of the running system."""
