@@ -115,12 +115,12 @@ class Availability:
             now=self._clock.now(),
             consistency=consistency,
         )
-        first = wanted.first or await self._today(wanted)
+        first = wanted.first or await self._today(wanted, consistency)
         following = await search.collect(first, wanted.end or first + DAY)
         answers += search.answers
         time_zone = wanted.zone.key if wanted.zone else search.time_zone
         if not time_zone:  # Nobody offers the service, so no entry told it.
-            shop, answer = await self._declared.shop(wanted.organization_id)
+            shop, answer = await self._declared.shop(wanted.organization_id, consistency)
             time_zone = shop.time_zone
             answers.append(answer)
         annotate(context, outcome=outcome_of(answers).value)
@@ -137,10 +137,10 @@ class Availability:
             raise NotFound("service", wanted.service_id)
         return tuple(offering), answer
 
-    async def _today(self, wanted: _Wanted) -> date:
+    async def _today(self, wanted: _Wanted, consistency: Consistency) -> date:
         if wanted.zone is not None:
             return self._clock.now().astimezone(wanted.zone).date()
-        shop, _ = await self._declared.shop(wanted.organization_id)
+        shop, _ = await self._declared.shop(wanted.organization_id, consistency)
         return shop.today(self._clock.now())
 
     def _serialise(

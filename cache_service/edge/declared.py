@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 import cache_service.queries
 from cache_service.cached_reads import CachedReads
+from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Answer
 from cache_service.edge.freshness import cache_info, outcome_of, read_consistency
 from cache_service.queries.declare import CachedQuery
@@ -76,7 +77,7 @@ class DeclaredReads:
         violations.raise_if_any()
         today = None
         if rpc.needs_today(request):
-            today = await self.today(request.organization_id)
+            today = await self.today(request.organization_id, consistency)
         arguments = rpc.arguments(request, today)
         answers = await self._reads.read(query, arguments, consistency)
         annotate(context, outcome=outcome_of(answers).value)
@@ -89,16 +90,19 @@ class DeclaredReads:
             )
         return body + cache_info(cache_info_number, answers, self._time())
 
-    async def today(self, organization_id: int) -> date | None:
+    async def today(self, organization_id: int, consistency: Consistency) -> date | None:
         """Return the shop's local day by a guarded read; None for an id that cannot be."""
         if organization_id <= 0:
             return None
-        shop, _ = await self.shop(organization_id)
+        shop, _ = await self.shop(organization_id, consistency)
         return shop.today(self._clock.now())
 
-    async def shop(self, organization_id: int) -> tuple[Shop, Answer]:
+    async def shop(
+        self, organization_id: int, consistency: Consistency = Consistency.DEFAULT
+    ) -> tuple[Shop, Answer]:
         """Return the shop's settings by a guarded read, and how it went; raises NotFound."""
-        (answer,) = await self._reads.read(shop_settings, [ShopArguments(organization_id)])
+        arguments = [ShopArguments(organization_id)]
+        (answer,) = await self._reads.read(shop_settings, arguments, consistency)
         return Shop.of(answer.payload), answer
 
 
