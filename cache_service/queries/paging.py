@@ -1,0 +1,82 @@
+"""Pages of lists: a token says after which row the next page begins, and of which filters."""
+
+from __future__ import annotations
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from service_kit.validation import Violations
+
+__all__ = ["DEFAULT_PAGE_SIZE", "MAX_PAGE_SIZE", "cut", "next_token", "page_size", "position"]
+
+Row = Any
+"""A row of SQLAlchemy's."""
+Key = tuple[int, ...]
+"""What rows are sorted by, the last of it unique."""
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+_VERSION = 1
+_DIGEST_BYTES = 8
+
+
+def page_size(found: Violations, value: int) -> int:
+    """Read a request's page_size: 1 to 500, 50 for 0."""
+    if not 0 <= value <= MAX_PAGE_SIZE:
+        found.add("page_size", f"must be from 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}")
+    return value or DEFAULT_PAGE_SIZE
+
+
+def cut(
+    rows: Sequence[Row], size: int, filters: tuple[object, ...], key: Callable[[Row], Key]
+) -> tuple[list[Row], str]:
+    """Sort a page's rows, of which one more than `size` was read, and return its next token.
+
+    The token is empty if this is the last page.
+    """
+    shown = sorted(rows, key=key)[:size]
+    return shown, next_token(filters, key(shown[-1])) if len(rows) > size else ""
+
+
+def next_token(filters: tuple[object, ...], after: Key) -> str:
+    """Return the token of the page that begins after the row with the key `after`.
+
+    `filters` are plain values, the organization with them. The page's size is none of them:
+    it may change from page to page.
+    """
+    body = struct.pack(f">B8s{len(after)}q", _VERSION, _digest(filters), *after)
+    return urlsafe_b64encode(body).decode().rstrip("=")
+
+
+def position(
+    found: Violations, token: str, filters: tuple[object, ...], *, parts: int
+) -> Key | None:
+    """Read a request's page_token: the key of `parts` numbers to begin after, None if empty.
+
+    A token that is none of ours, or was given for other filters, is a violation.
+    """
+    if not token:
+        return None
+    form = struct.Struct(f">B8s{parts}q")
+    try:
+        body = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        version, digest, *after = form.unpack(body)
+    except (NotBase64, UnicodeEncodeError, struct.error):
+        found.add("page_token", "is not one of this method's")
+        return None
+    if version != _VERSION:
+        found.add("page_token", "is of another version of this service")
+        return None
+    if digest != _digest(filters):
+        found.add("page_token", "was given for other filters")
+        return None
+    return tuple(after)
+
+
+def _digest(filters: tuple[object, ...]) -> bytes:
+    # Numbers, texts, days and tuples of them: their repr is one text for one value.
+    return blake2b(repr(filters).encode(), digest_size=_DIGEST_BYTES).digest()

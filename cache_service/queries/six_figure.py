@@ -1,0 +1,135 @@
+"""The way to a six-figure income: windows of 30 and 365 days before a day."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+
+from cache_service.invalidation import tags
+from cache_service.queries import reports, reports_sql
+from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
+from cache_service.queries.open_time import open_time_of, read_hours
+from cache_service.queries.revenue import read_days, sum_of
+from cache_service.queries.six_figure_figures import Measured, report_of
+from chairside.cache.v1 import cache_service_pb2
+from service_kit.validation import Violations
+
+__all__ = ["SixFigureArguments", "six_figure"]
+
+_MAX_TARGET = 1_000_000_000
+_MONTH = timedelta(days=30)
+
+_SQL = text(f"""
+    {reports_sql.HEAD},
+        {reports_sql.money_by_day("asked.last - 60", "asked.last")} AS money,
+        {reports_sql.hours("asked.last - 30", "asked.last")} AS hours,
+        visits.clients, visits.returning, visits.active, visits.recent_visits,
+        visits.booked_seconds
+    FROM organizations shop
+    CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), CAST(:as_ofs AS date[])) WITH ORDINALITY
+        AS asked (barber_id, last, number)
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE c.client_id IS NOT NULL) AS clients,
+               count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.visits > 1) AS returning,
+               count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.recent_visits > 0) AS active,
+               coalesce(sum(c.recent_visits) FILTER (WHERE c.client_id IS NOT NULL), 0)::bigint
+                   AS recent_visits,
+               coalesce(sum(c.booked_seconds), 0)::bigint AS booked_seconds
+        FROM (
+            SELECT v.client_id, count(DISTINCT v.day) AS visits,
+                   count(DISTINCT v.day) FILTER (WHERE v.day >= asked.last - 365)
+                       AS recent_visits,
+                   sum(v.seconds) FILTER (WHERE v.day >= asked.last - 30) AS booked_seconds
+            FROM (
+                SELECT a.client_id, (a.starts_at AT TIME ZONE shop.time_zone)::date AS day,
+                       extract(epoch FROM a.ends_at - a.starts_at) AS seconds
+                FROM appointments a
+                WHERE a.organization_id = shop.id AND a.status = 'completed'
+                  AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
+                  AND a.starts_at < (asked.last + 1)::timestamp AT TIME ZONE 'UTC'
+            ) v
+            WHERE v.day < asked.last
+            GROUP BY v.client_id
+        ) c
+    ) visits
+    WHERE shop.id = :organization_id
+""")  # noqa: S608 - constants
+
+
+@dataclass(frozen=True, slots=True)
+class SixFigureArguments:
+    """Whose income (0: the shop's), as of which local day, aimed at what a year."""
+
+    organization_id: int
+    barber_id: int
+    as_of: date
+    target: float
+
+
+def _arguments(
+    request: cache_service_pb2.GetAnalyticsRequest, today: date | None
+) -> list[SixFigureArguments]:
+    found = Violations()
+    as_of = reports.as_of_day(found, request, today)
+    target = request.six_figure.target_annual_income
+    if not (math.isfinite(target) and 0 < target <= _MAX_TARGET):
+        found.add(
+            "six_figure.target_annual_income",
+            f"must be greater than 0 and at most {_MAX_TARGET:,}",
+        )
+    found.raise_if_any()
+    return [SixFigureArguments(request.organization_id, request.barber_id, as_of, target)]
+
+
+def _tags(arguments: SixFigureArguments) -> tuple[str, ...]:
+    barber, as_of = arguments.barber_id, arguments.as_of
+    return (
+        *reports.subject_tags(barber),
+        # Retention looks at all history; only visits count there and in utilisation, so that
+        # a booking made or called off leaves this report alone.
+        tags.visits(barber),
+        tags.hours(barber),
+        *(tags.openings(barber, month) for month in tags.months(as_of - _MONTH, as_of)),
+        *(tags.money(barber, month) for month in tags.months(as_of - 2 * _MONTH, as_of)),
+    )
+
+
+@cache_analytics(
+    "six_figure",
+    tags=_tags,
+    rpc=Rpc("six_figure", _arguments, needs_today=reports.needs_as_of),
+)
+async def six_figure(context: LoadContext, arguments: Sequence[SixFigureArguments]) -> list[bytes]:
+    """Load six-figure reports; NotFound: the organization or the barber."""
+    rows = await reports.load_rows(
+        context.connection, _SQL, arguments, {"as_ofs": [one.as_of for one in arguments]}
+    )
+    return [_report(one, row) for one, row in zip(arguments, rows, strict=True)]
+
+
+def _report(arguments: SixFigureArguments, row: Any) -> bytes:  # noqa: ANN401 - a row of the statement above
+    since = arguments.as_of - _MONTH
+    days = read_days(row.money)
+    opened = open_time_of(read_hours(row.hours), ZoneInfo(row.time_zone), since, arguments.as_of)
+    measured = Measured(
+        target=Decimal(repr(arguments.target)),
+        month=sum_of(money for day, money in days.items() if day >= since),
+        month_before=sum_of(money for day, money in days.items() if day < since),
+        booked_minutes=row.booked_seconds // 60,
+        open_minutes=opened.minutes,
+        open_days=opened.days,
+        clients=row.clients,
+        returning=row.returning,
+        active_clients=row.active,
+        recent_visits=row.recent_visits,
+    )
+    return cache_service_pb2.GetAnalyticsResponse(
+        six_figure=report_of(measured, arguments.as_of, row.currency)
+    ).SerializeToString()
