@@ -1,28 +1,26 @@
-"""Import a salon's books, or make a salon up: each in one transaction, all or nothing."""
+"""Import a salon's books, or make a salon up: the commands, and what they tell."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
-import asyncpg
 from rich.console import Console
 
-from booking_service.importing.copying import write_batch, write_shop
 from booking_service.importing.generator import GeneratorOptions, plan
 from booking_service.importing.progress import reporting
 from booking_service.importing.records import Batch, Shop
 from booking_service.importing.salon import read_salon
 from booking_service.importing.summaries import Summary, Tally
+from booking_service.importing.writing import connected, write_at_once, write_in_batches
 
 __all__ = ["generate", "import_salon"]
 
-# Far above the 1,000 rows from which a statement tells one event, small enough for a bar to move.
-_BATCH = 10_000
+# Above the 1,000 rows from which a statement tells one event; large ones keep two connections
+# busy, small ones let a small salon use both at all.
+_LEAST_BATCH, _MOST_BATCH, _BATCHES = 2_000, 20_000, 8
 
 
 async def import_salon(
@@ -40,8 +38,13 @@ async def import_salon(
     began = perf_counter()
     console.print(f"reading {directory}", highlight=False)
     shop, batch = await asyncio.to_thread(_read, directory, name)
-    writing = _Writing(database_url, console, began)
-    return await writing.write(shop, iter([batch]), len(batch.appointments))
+    tally = Tally()
+    async with connected(database_url) as connection:
+        with reporting(console, "appointments", len(batch.appointments)) as advance:
+            organization_id = await write_at_once(connection, shop, batch)
+            tally.add(batch, ZoneInfo(shop.time_zone))
+            advance(len(batch.appointments))
+    return _tell(console, shop, organization_id, tally, began)
 
 
 async def generate(
@@ -53,7 +56,8 @@ async def generate(
 ) -> Summary:
     """Make a salon up around the local day of `now` as a new organization; prints what it does.
 
-    Equal options, and an equal local day of `now`, give equal rows.
+    Equal options, and an equal local day of `now`, give equal rows. It is written batch by batch;
+    what an error or a cancellation leaves half done is deleted again.
 
     Raises:
         ValueError: the options make no salon.
@@ -62,55 +66,36 @@ async def generate(
     console = console or Console(stderr=True)
     began = perf_counter()
     planned = plan(options, now)
-    writing = _Writing(database_url, console, began)
-    return await writing.write(planned.shop, planned.batches(_BATCH), planned.about)
+    shop, tally = planned.shop, Tally()
+    zone = ZoneInfo(shop.time_zone)
+    size = min(max(planned.about // _BATCHES, _LEAST_BATCH), _MOST_BATCH)
+
+    def counted() -> Iterator[Batch]:
+        for batch in planned.batches(size):
+            tally.add(batch, zone)
+            yield batch
+
+    async with connected(database_url) as one, connected(database_url) as other:
+        with reporting(console, "appointments", planned.about) as advance:
+            organization_id = await write_in_batches(one, other, shop, counted(), advance)
+    return _tell(console, shop, organization_id, tally, began)
 
 
 def _read(directory: Path, name: str | None) -> tuple[Shop, Batch]:
     return read_salon(directory, name or directory.resolve().name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    """One writing of a shop: where to, whom to tell, and since when it is timed."""
-
-    database_url: str
-    console: Console
-    began: float
-
-    async def write(self, shop: Shop, batches: Iterator[Batch], about: int) -> Summary:
-        """Write everything in one transaction; `about` is how many appointments to expect."""
-        tally, zone = Tally(), ZoneInfo(shop.time_zone)
-        async with self._connected() as connection, connection.transaction():
-            ids = await write_shop(connection, shop)
-            with reporting(self.console, "appointments", about) as advance:
-                # The next batch is made in a thread while Postgres works on this one.
-                coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
-                try:
-                    while (batch := await coming) is not None:
-                        coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
-                        await write_batch(connection, ids, batch)
-                        tally.add(batch, zone)
-                        advance(len(batch.appointments))
-                finally:
-                    await asyncio.gather(coming, return_exceptions=True)
-        summary = Summary(
-            organization_id=ids.organization,
-            name=shop.name,
-            barbers=len(shop.barbers),
-            services=len(shop.services),
-            clients=len(shop.clients),
-            tally=tally,
-            seconds=perf_counter() - self.began,
-        )
-        self.console.print(summary.table(shop.currency))
-        return summary
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
-        url = self.database_url.replace("postgresql+asyncpg:", "postgresql:", 1)
-        connection = await asyncpg.connect(url)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+def _tell(
+    console: Console, shop: Shop, organization_id: int, tally: Tally, began: float
+) -> Summary:
+    summary = Summary(
+        organization_id=organization_id,
+        name=shop.name,
+        barbers=len(shop.barbers),
+        services=len(shop.services),
+        clients=len(shop.clients),
+        tally=tally,
+        seconds=perf_counter() - began,
+    )
+    console.print(summary.table(shop.currency))
+    return summary

@@ -13,7 +13,7 @@ import asyncpg
 from booking_service.domain import Period
 from booking_service.importing.records import Batch, Shop
 
-__all__ = ["ShopIds", "write_batch", "write_shop"]
+__all__ = ["ShopIds", "remove_shop", "write_appointments", "write_money", "write_shop"]
 
 _APPOINTMENT = (
     "id",
@@ -31,6 +31,19 @@ _APPOINTMENT = (
     "cancellation_reason",
 )
 _MONEY = ("id", "organization_id", "appointment_id", "barber_id", "client_id", "amount")
+
+_CHILDREN_FIRST = (
+    "refunds",
+    "payments",
+    "appointments",
+    "time_off",
+    "special_hours",
+    "weekly_hours",
+    "barber_services",
+    "clients",
+    "services",
+    "barbers",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +76,16 @@ async def write_shop(connection: asyncpg.Connection, shop: Shop) -> ShopIds:
     return ids
 
 
-async def write_batch(connection: asyncpg.Connection, ids: ShopIds, batch: Batch) -> None:
-    """Write a batch in the caller's transaction; `created_at` is said of all appointments or none.
+async def write_appointments(
+    connection: asyncpg.Connection, ids: ShopIds, batch: Batch
+) -> list[int]:
+    """Write a batch's appointments, return their ids; `created_at` is said of all or of none.
 
     Raises:
         asyncpg.ExclusionViolationError: two appointments of one barber overlap.
 
     """
     appointments = await _ids(connection, "appointments", len(batch.appointments))
-    payments = await _ids(connection, "payments", len(batch.payments))
-    refunds = await _ids(connection, "refunds", len(batch.refunds))
     shop, barbers = ids.organization, ids.barbers
     dated = bool(batch.appointments) and batch.appointments[0].created_at is not None
     rows = (
@@ -89,6 +102,16 @@ async def write_batch(connection: asyncpg.Connection, ids: ShopIds, batch: Batch
     )
     columns = (*_APPOINTMENT, "created_at") if dated else _APPOINTMENT
     await _copy(connection, "appointments", columns, rows)
+    return appointments
+
+
+async def write_money(
+    connection: asyncpg.Connection, ids: ShopIds, batch: Batch, appointments: Sequence[int]
+) -> None:
+    """Write a batch's payments and refunds; `appointments` are the ids of the batch's own."""
+    payments = await _ids(connection, "payments", len(batch.payments))
+    refunds = await _ids(connection, "refunds", len(batch.refunds))
+    shop, barbers = ids.organization, ids.barbers
     await _copy(
         connection,
         "payments",
@@ -124,6 +147,16 @@ async def write_batch(connection: asyncpg.Connection, ids: ShopIds, batch: Batch
             for key, each in zip(refunds, batch.refunds, strict=True)
         ),
     )
+
+
+async def remove_shop(connection: asyncpg.Connection, organization_id: int) -> None:
+    """Delete all that belongs to an organization, and itself, in the caller's transaction."""
+    for table in _CHILDREN_FIRST:
+        await connection.execute(
+            f"DELETE FROM {table} WHERE organization_id = $1",  # noqa: S608 - our own names
+            organization_id,
+        )
+    await connection.execute("DELETE FROM organizations WHERE id = $1", organization_id)
 
 
 async def _write_lists(connection: asyncpg.Connection, shop: Shop, ids: ShopIds) -> None:
@@ -203,7 +236,8 @@ async def _write_hours(connection: asyncpg.Connection, shop: Shop, ids: ShopIds)
 
 async def _ids(connection: asyncpg.Connection, table: str, count: int) -> list[int]:
     rows = await connection.fetch(
-        "SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2)",
+        "SELECT nextval(taken) FROM (SELECT pg_get_serial_sequence($1, 'id')::regclass OFFSET 0)"
+        " AS sequence (taken), generate_series(1, $2)",
         table,
         count,
     )
