@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import grpc
 from google.protobuf.json_format import Parse
 
 from chairside.cache.v1 import cache_service_pb2 as messages
-from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub, CacheServiceStub
+from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from chairside.cache.v1.events_pb2 import Event
+
+if TYPE_CHECKING:
+    # A type of the stubs' own: at run time there is one stub for both kinds of channel.
+    from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
 
 __all__ = ["CacheClient"]
 
