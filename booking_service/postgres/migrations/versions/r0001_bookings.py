@@ -11,6 +11,7 @@ down_revision = None
 _SQL = Path(__file__).parent.parent / "sql"
 
 # Table: the file under sql/events/ that tells its changes, and what that file leaves open.
+# Beside it `<file>_<operation>.sql`, if there is one, goes first.
 _EVENTS: dict[str, tuple[str, dict[str, str]]] = {
     "organizations": ("organizations", {}),
     "barbers": ("entity", {"kind": "barber"}),
@@ -25,12 +26,20 @@ _EVENTS: dict[str, tuple[str, dict[str, str]]] = {
     "refunds": ("money", {"moment": "refunded_at"}),
 }
 
-# Operation: its old rows, its new rows, those it surely has, and its transition tables.
+# Operation: its old rows, how they join its new rows, those, which of them it surely has,
+# and its transition tables. A full join where one side is empty would cost a booking as
+# much as all the rest of its trigger.
 _NONE = "(SELECT * FROM {{table}} WHERE false)"
 _OPERATIONS = {
-    "insert": (_NONE, "new_rows", "new_rows", "NEW TABLE AS new_rows"),
-    "update": ("old_rows", "new_rows", "new_rows", "OLD TABLE AS old_rows NEW TABLE AS new_rows"),
-    "delete": ("old_rows", _NONE, "old_rows", "OLD TABLE AS old_rows"),
+    "insert": (_NONE, "RIGHT JOIN", "new_rows", "new_rows", "NEW TABLE AS new_rows"),
+    "update": (
+        "old_rows",
+        "FULL JOIN",
+        "new_rows",
+        "new_rows",
+        "OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    ),
+    "delete": ("old_rows", "LEFT JOIN", _NONE, "old_rows", "OLD TABLE AS old_rows"),
 }
 
 
@@ -51,12 +60,15 @@ def upgrade() -> None:
 
 def _recorder(table: str, operation: str) -> str:
     source, details = _EVENTS[table]
-    old, new, rows, referencing = _OPERATIONS[operation]
+    old, join, new, rows, referencing = _OPERATIONS[operation]
+    own = f"events/{source}_{operation}"
+    events = own if (_SQL / f"{own}.sql").exists() else f"events/{source}"
     return _fill(
         _read("recorder"),
-        events=_read(f"events/{source}").strip(),
+        events=_read(events).strip(),
         shop="id" if table == "organizations" else "organization_id",
         operation=operation,
+        join=join,
         old=old,
         new=new,
         rows=rows,

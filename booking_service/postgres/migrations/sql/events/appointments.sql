@@ -12,7 +12,7 @@ SELECT shop.id, format('{"organization_id":%s,"appointment":{%s}}', shop.id, con
             n.status = 'cancelled', n.hold_until)
         THEN '"availability_unchanged":true' END))::json
 FROM {{old}} o
-FULL JOIN {{new}} n ON n.id = o.id AND n.organization_id = o.organization_id
+{{join}} {{new}} n ON n.id = o.id AND n.organization_id = o.organization_id
 JOIN organizations shop ON shop.id = coalesce(n.organization_id, o.organization_id)
 WHERE o IS DISTINCT FROM n
 -- A shop that changes its zone waits for this event or this event for it: the days are

@@ -2,5 +2,5 @@
 SELECT organization_id, format(
     '{"organization_id":%s,"{{kind}}":{"{{kind}}_id":%s}}', organization_id, id)::json
 FROM {{old}} o
-FULL JOIN {{new}} n USING (organization_id, id)
+{{join}} {{new}} n USING (organization_id, id)
 WHERE o IS DISTINCT FROM n

@@ -6,7 +6,7 @@ SELECT shop.id, format('{"organization_id":%s,"payment":{%s}}', shop.id, concat_
         n.{{moment}}, n.appointment_id, n.appointment_barber_id, n.appointment_starts_at,
         n.service_id, shop.time_zone) END))::json
 FROM {{old}} o
-FULL JOIN {{new}} n ON n.id = o.id AND n.organization_id = o.organization_id
+{{join}} {{new}} n ON n.id = o.id AND n.organization_id = o.organization_id
 JOIN organizations shop ON shop.id = coalesce(n.organization_id, o.organization_id)
 WHERE o IS DISTINCT FROM n
 FOR SHARE OF shop

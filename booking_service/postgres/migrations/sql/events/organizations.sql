@@ -1,4 +1,4 @@
 SELECT id, format('{"organization_id":%s,"organization":{}}', id)::json
 FROM {{old}} o
-FULL JOIN {{new}} n USING (id)
+{{join}} {{new}} n USING (id)
 WHERE o IS DISTINCT FROM n

@@ -6,5 +6,5 @@ SELECT organization_id, format(
         CASE WHEN n.day IS NOT NULL
             THEN '"new":' || schedule_facts(barber_id, n.day, n.day) END))::json
 FROM {{old}} o
-FULL JOIN {{new}} n USING (organization_id, barber_id, day)
+{{join}} {{new}} n USING (organization_id, barber_id, day)
 WHERE o IS DISTINCT FROM n

@@ -8,7 +8,7 @@ SELECT shop.id, format(
             n.starts_at AT TIME ZONE shop.time_zone,
             (n.ends_at - INTERVAL '1 microsecond') AT TIME ZONE shop.time_zone) END))::json
 FROM {{old}} o
-FULL JOIN {{new}} n ON n.id = o.id AND n.organization_id = o.organization_id
+{{join}} {{new}} n ON n.id = o.id AND n.organization_id = o.organization_id
 JOIN organizations shop ON shop.id = coalesce(n.organization_id, o.organization_id)
 WHERE o IS DISTINCT FROM n
 FOR SHARE OF shop

@@ -10,7 +10,7 @@ FROM (
     SELECT organization_id, barber_id, min(valid_from) AS day
     FROM (SELECT * FROM {{old}} o EXCEPT SELECT * FROM {{new}} n) AS changed
     GROUP BY organization_id, barber_id) AS gone
-FULL JOIN (
+{{join}} (
     SELECT organization_id, barber_id, min(valid_from) AS day
     FROM (SELECT * FROM {{new}} n EXCEPT SELECT * FROM {{old}} o) AS changed
     GROUP BY organization_id, barber_id) AS came
