@@ -1,0 +1,169 @@
+"""A shared cache in dicts, a database of versions, and an observer that remembers."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.outcome import Outcome
+from cache_service.coherence.ports import Filled, Loaded, Read, StoreUnavailableError
+from cache_service.coherence.reader import Reader
+
+__all__ = ["ORGANIZATION", "Facts", "FakeStore", "Seen", "World", "nothing", "read_of"]
+
+ORGANIZATION = 7
+
+Hook = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """Do nothing on the way."""
+
+
+def read_of(name: str, *tags: str) -> Read:
+    """Make a read whose answer depends on these tags."""
+    return Read("fake", f"fake:{name}", ("organization", *tags), 60.0)
+
+
+class FakeStore:
+    """Entries and guards in dicts; the calls in `refused` fail, all are in `calls`.
+
+    `before` and `after` hold a coroutine function for a call's name, awaited on the way to
+    the store and on the way back: there other things happen meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, bytes] = {}
+        self.guards: dict[str, bytes] = {}
+        self.calls: list[str] = []
+        self.refused: set[str] = set()
+        self.before: dict[str, Hook] = {}
+        self.after: dict[str, Hook] = {}
+        self._nonces = 0
+
+    def full_key(self, organization_id: int, key: str) -> str:
+        """Return the key with its organization."""
+        return f"{organization_id}/{key}"
+
+    async def fetch(
+        self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
+    ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
+        """Return what there is."""
+        await self._arrive("fetch")
+        found = (
+            [self.entries.get(self.full_key(organization_id, key)) for key in keys],
+            [self.guards.get(tag) for tag in tags],
+        )
+        await self._leave("fetch")
+        return found
+
+    async def claim(self, _organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
+        """Make what guards are missing."""
+        await self._arrive("claim")
+        for tag in tags:
+            if tag not in self.guards:
+                self._nonces += 1
+                self.guards[tag] = self._nonces.to_bytes(16, "big")
+        found = [self.guards[tag] for tag in tags]
+        await self._leave("claim")
+        return found
+
+    async def put(self, organization_id: int, filled: Filled) -> bool:
+        """Store the entry if all guards are as told."""
+        await self._arrive("put")
+        stored = [self.guards.get(tag) for tag in filled.tags] == list(filled.nonces)
+        if stored:
+            self.entries[self.full_key(organization_id, filled.key)] = filled.raw
+        await self._leave("put")
+        return stored
+
+    async def invalidate(self, _organization_id: int, tags: Sequence[str]) -> None:
+        """Delete guards."""
+        await self._arrive("invalidate")
+        for tag in tags:
+            self.guards.pop(tag, None)
+        await self._leave("invalidate")
+
+    async def _arrive(self, call: str) -> None:
+        self.calls.append(call)
+        await self.before.get(call, nothing)()
+        if call in self.refused:
+            raise StoreUnavailableError(call)
+
+    async def _leave(self, call: str) -> None:
+        await self.after.get(call, nothing)()
+
+
+class Facts:
+    """A database of versions: a read's answer is the versions of its tags when it was loaded.
+
+    `before` and `after` are awaited around the moment of its snapshot.
+    """
+
+    def __init__(self) -> None:
+        self.versions: Counter[str] = Counter()
+        self.loads: list[tuple[int, ...]] = []
+        self.fault: Exception | None = None
+        self.before: Hook = nothing
+        self.after: Hook = nothing
+
+    def answer(self, read: Read) -> bytes:
+        """Return what the database answers now."""
+        return ",".join(str(self.versions[tag]) for tag in read.tags).encode()
+
+    def load(self, *reads: Read) -> Callable[[Sequence[int]], Awaitable[Loaded]]:
+        """Return the load of these reads."""
+
+        async def load(wanted: Sequence[int]) -> Loaded:
+            self.loads.append(tuple(wanted))
+            await self.before()
+            if self.fault is not None:
+                raise self.fault
+            payloads = [self.answer(reads[position]) for position in wanted]
+            await self.after()
+            return Loaded("10:20:", payloads)
+
+        return load
+
+
+class Seen:
+    """What the reader told of."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.stored_sizes: list[int] = []
+        self.failed = 0
+
+    def answered(self, _organization_id: int, _query: str, outcome: Outcome) -> None:
+        """Remember an answer."""
+        self.outcomes.append(outcome)
+
+    def stored(self, _organization_id: int, _query: str, size: int) -> None:
+        """Remember a stored entry."""
+        self.stored_sizes.append(size)
+
+    def load_failed(self, _organization_id: int, _query: str) -> None:
+        """Remember a failed load."""
+        self.failed += 1
+
+
+class World:
+    """A reader with all that it touches."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore()
+        self.facts = Facts()
+        self.seen = Seen()
+        self.reader = Reader(self.store, self.seen, lambda: 1000.0)
+
+    async def read(
+        self, *reads: Read, consistency: Consistency = Consistency.DEFAULT
+    ) -> list[tuple[bytes, Outcome]]:
+        """Read, and return payloads and outcomes."""
+        answers = await self.reader.read(ORGANIZATION, reads, self.facts.load(*reads), consistency)
+        return [(answer.payload, answer.outcome) for answer in answers]
+
+    async def change(self, *tags: str) -> None:
+        """Change facts in the database, invalidate, and be acknowledged."""
+        for tag in tags:
+            self.facts.versions[tag] += 1
+        await self.store.invalidate(ORGANIZATION, tags)
