@@ -57,7 +57,7 @@ class Plan:
     """A salon about to be made up: its shop now, what happens in it as it is asked for."""
 
     def __init__(self, options: GeneratorOptions, now: datetime) -> None:
-        zone = ZoneInfo(options.time_zone)
+        zone = _zone(options.time_zone)
         today = local_day(now, zone)
         start = options.start or _months_after(today, -options.months)
         end = options.end or _months_after(today, options.months_ahead)
@@ -104,10 +104,14 @@ def plan(options: GeneratorOptions, now: datetime) -> Plan:
         ValueError: no day lies between start and end, or the time zone is not known.
 
     """
+    return Plan(options, now)
+
+
+def _zone(name: str) -> ZoneInfo:
     try:
-        return Plan(options, now)
-    except (KeyError, OSError) as error:
-        message = f"{options.time_zone!r} is not a time zone"
+        return ZoneInfo(name)
+    except (ValueError, KeyError, OSError) as error:
+        message = f"{name!r} is not a time zone"
         raise ValueError(message) from error
 
 

@@ -1,0 +1,1 @@
+"""Bringing shops in, into a real database."""

@@ -1,0 +1,1 @@
+"""Bringing shops in, without a database."""
