@@ -1,0 +1,1 @@
+"""Cached reads against a real Postgres."""
