@@ -13,7 +13,7 @@ import asyncpg
 from booking_service.domain import Period
 from booking_service.importing.records import Batch, Shop
 
-__all__ = ["ShopIds", "remove_shop", "write_appointments", "write_money", "write_shop"]
+__all__ = ["ShopIds", "remove_shop", "take_ids", "write_appointments", "write_money", "write_shop"]
 
 _APPOINTMENT = (
     "id",
@@ -58,12 +58,12 @@ class ShopIds:
 
 async def write_shop(connection: asyncpg.Connection, shop: Shop) -> ShopIds:
     """Write all of a shop but its appointments and money, in the caller's transaction."""
-    organization = (await _ids(connection, "organizations", 1))[0]
+    organization = (await take_ids(connection, "organizations", 1))[0]
     ids = ShopIds(
         organization=organization,
-        barbers=await _ids(connection, "barbers", len(shop.barbers)),
-        services=await _ids(connection, "services", len(shop.services)),
-        clients=await _ids(connection, "clients", len(shop.clients)),
+        barbers=await take_ids(connection, "barbers", len(shop.barbers)),
+        services=await take_ids(connection, "services", len(shop.services)),
+        clients=await take_ids(connection, "clients", len(shop.clients)),
     )
     await _copy(
         connection,
@@ -77,15 +77,14 @@ async def write_shop(connection: asyncpg.Connection, shop: Shop) -> ShopIds:
 
 
 async def write_appointments(
-    connection: asyncpg.Connection, ids: ShopIds, batch: Batch
-) -> list[int]:
-    """Write a batch's appointments, return their ids; `created_at` is said of all or of none.
+    connection: asyncpg.Connection, ids: ShopIds, batch: Batch, appointments: Sequence[int]
+) -> None:
+    """Write a batch's appointments under ids taken for them; `created_at` for all or for none.
 
     Raises:
         asyncpg.ExclusionViolationError: two appointments of one barber overlap.
 
     """
-    appointments = await _ids(connection, "appointments", len(batch.appointments))
     shop, barbers = ids.organization, ids.barbers
     dated = bool(batch.appointments) and batch.appointments[0].created_at is not None
     rows = (
@@ -102,15 +101,14 @@ async def write_appointments(
     )
     columns = (*_APPOINTMENT, "created_at") if dated else _APPOINTMENT
     await _copy(connection, "appointments", columns, rows)
-    return appointments
 
 
 async def write_money(
     connection: asyncpg.Connection, ids: ShopIds, batch: Batch, appointments: Sequence[int]
 ) -> None:
     """Write a batch's payments and refunds; `appointments` are the ids of the batch's own."""
-    payments = await _ids(connection, "payments", len(batch.payments))
-    refunds = await _ids(connection, "refunds", len(batch.refunds))
+    payments = await take_ids(connection, "payments", len(batch.payments))
+    refunds = await take_ids(connection, "refunds", len(batch.refunds))
     shop, barbers = ids.organization, ids.barbers
     await _copy(
         connection,
@@ -147,6 +145,17 @@ async def write_money(
             for key, each in zip(refunds, batch.refunds, strict=True)
         ),
     )
+
+
+async def take_ids(connection: asyncpg.Connection, table: str, count: int) -> list[int]:
+    """Take the next `count` ids of a table's sequence."""
+    rows = await connection.fetch(
+        "SELECT nextval(taken) FROM (SELECT pg_get_serial_sequence($1, 'id')::regclass OFFSET 0)"
+        " AS sequence (taken), generate_series(1, $2)",
+        table,
+        count,
+    )
+    return [row[0] for row in rows]
 
 
 async def remove_shop(connection: asyncpg.Connection, organization_id: int) -> None:
@@ -222,7 +231,7 @@ async def _write_hours(connection: asyncpg.Connection, shop: Shop, ids: ShopIds)
             for each in shop.special_days
         ),
     )
-    keys = await _ids(connection, "time_off", len(shop.time_off))
+    keys = await take_ids(connection, "time_off", len(shop.time_off))
     await _copy(
         connection,
         "time_off",
@@ -232,16 +241,6 @@ async def _write_hours(connection: asyncpg.Connection, shop: Shop, ids: ShopIds)
             for key, each in zip(keys, shop.time_off, strict=True)
         ),
     )
-
-
-async def _ids(connection: asyncpg.Connection, table: str, count: int) -> list[int]:
-    rows = await connection.fetch(
-        "SELECT nextval(taken) FROM (SELECT pg_get_serial_sequence($1, 'id')::regclass OFFSET 0)"
-        " AS sequence (taken), generate_series(1, $2)",
-        table,
-        count,
-    )
-    return [row[0] for row in rows]
 
 
 async def _copy(

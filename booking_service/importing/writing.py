@@ -9,6 +9,7 @@ import asyncpg
 from booking_service.importing.copying import (
     ShopIds,
     remove_shop,
+    take_ids,
     write_appointments,
     write_money,
     write_shop,
@@ -34,7 +35,8 @@ async def write_at_once(connection: asyncpg.Connection, shop: Shop, batch: Batch
     """Write a shop and all that happened in one transaction; returns its organization id."""
     async with connection.transaction():
         ids = await write_shop(connection, shop)
-        appointments = await write_appointments(connection, ids, batch)
+        appointments = await take_ids(connection, "appointments", len(batch.appointments))
+        await write_appointments(connection, ids, batch, appointments)
         await write_money(connection, ids, batch, appointments)
     return ids.organization
 
@@ -72,18 +74,25 @@ async def _pipeline(
     advance: Advance,
 ) -> None:
     money: asyncio.Task[None] | None = None
+    written: tuple[Batch, Sequence[int]] | None = None
     coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
     try:
         while (batch := await coming) is not None:
-            coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
-            async with one.transaction():
-                appointments = await write_appointments(one, ids, batch)
             if money is not None:
                 await money
-            money = asyncio.create_task(_write_money(other, ids, batch, appointments))
+            async with one.transaction():
+                # Before the money is encoded, which keeps the loop from short answers.
+                appointments = await take_ids(one, "appointments", len(batch.appointments))
+                if written is not None:
+                    money = asyncio.create_task(_write_money(other, ids, *written))
+                coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
+                await write_appointments(one, ids, batch, appointments)
+            written = (batch, appointments)
             advance(len(batch.appointments))
         if money is not None:
             await money
+        if written is not None:
+            await _write_money(other, ids, *written)
     finally:
         # Neither may go on behind an error: what they write is about to be deleted.
         await asyncio.gather(coming, *([money] if money else []), return_exceptions=True)
