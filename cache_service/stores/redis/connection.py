@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import hiredis
@@ -59,26 +60,30 @@ class Address:
 
 
 class _Wire(asyncio.Protocol):
-    """Replies in the order of the commands; a lost connection fails all that wait.
-
-    Each that waits stands with the loop's time at which its patience ends.
-    """
+    """Replies in the order of the commands; a lost connection fails all that wait."""
 
     def __init__(self, lost: Callable[[_Wire], None]) -> None:
-        self.waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self.waiting: deque[asyncio.Future[Any]] = deque()
         self.transport: asyncio.Transport | None = None
+        self.heard_at = 0.0
+        self._time = asyncio.get_running_loop().time
         self._reader = hiredis.Reader()
         self._lost = lost
+        self._answered = 0
+        # Of each write: when the patience of its calls ends, and the number of its last call.
+        self._writes: deque[tuple[float, int]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        self.heard_at = self._time()
         reader = self._reader
         reader.feed(data)
         try:
             while (reply := reader.gets()) is not False:
-                _, future = self.waiting.popleft()
+                future = self.waiting.popleft()
+                self._answered += 1
                 if not future.done():
                     future.set_result(reply)
         except (hiredis.ProtocolError, IndexError):
@@ -88,7 +93,7 @@ class _Wire(asyncio.Protocol):
         self.transport = None
         self._lost(self)
         while self.waiting:
-            _, future = self.waiting.popleft()
+            future = self.waiting.popleft()
             if not future.done():
                 future.set_exception(StoreUnavailableError(f"connection lost: {exc or 'closed'}"))
 
@@ -96,15 +101,33 @@ class _Wire(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def wrote(self, due: float) -> None:
+        """Take note that all that waits was written, and until when it waits."""
+        self._writes.append((due, self._answered + len(self.waiting)))
+
+    def due(self) -> float | None:
+        """Return until when the oldest call waits; None if none does."""
+        while self._writes and self._writes[0][1] <= self._answered:
+            self._writes.popleft()
+        return self._writes[0][0] if self._writes else None
+
+    def give_up(self) -> None:
+        """Fail the calls of the oldest write; their replies will be thrown away."""
+        _, last = self._writes.popleft()
+        for future in islice(self.waiting, last - self._answered):
+            if not future.done():
+                future.set_exception(StoreUnavailableError("no answer in time"))
+
 
 class MultiplexedConnection:
     """Sends commands as they come, all of one turn of the loop in one write.
 
     While it is not connected, a call fails at once with StoreUnavailableError and one
     task goes on trying to connect, every 50 ms at first and every second at last. A call
-    that waits longer than `timeout` seconds drops the connection, so that whoever comes
-    next fails at once instead of waiting too. `changed` is told None when it is
-    connected, and why when it is not any more.
+    waits `timeout` seconds from its writing; if the server was silent for so long, the
+    connection is dropped, so that whoever comes next fails at once instead of waiting too.
+    While the server sends, it waits once more as long, and then fails alone. `changed` is
+    told None when it is connected, and why when it is not any more.
     """
 
     def __init__(
@@ -159,30 +182,38 @@ class MultiplexedConnection:
         if not self._out:
             loop.call_soon(self._flush)
         self._out.append(hiredis.pack_command(command))  # type: ignore[arg-type]
-        wire.waiting.append((loop.time() + self._timeout, future))
-        if self._watch is None:
-            self._watch = loop.call_later(self._timeout, self._check)
+        wire.waiting.append(future)
         return await future
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if self._wire is not None and self._wire.transport is not None:
-            self._wire.transport.write(b"".join(out))
+        if self._wire is None or self._wire.transport is None:
+            return
+        self._wire.transport.write(b"".join(out))
+        # Counted from here: a loop that was busy meanwhile is not the server's fault.
+        loop = asyncio.get_running_loop()
+        self._wire.wrote(loop.time() + self._timeout)
+        if self._watch is None:
+            self._watch = loop.call_later(self._timeout, self._check)
 
     def _check(self) -> None:
-        """Drop the connection if its oldest call has waited too long.
+        """Fail calls that waited too long, and drop the connection if all is silent.
 
         One timer watches all calls: a timer for each costs more than packing the call.
         """
         self._watch = None
-        if self._wire is None or not self._wire.waiting:
-            return
-        loop = asyncio.get_running_loop()
-        due = self._wire.waiting[0][0]
-        if due > loop.time():
-            self._watch = loop.call_later(due - loop.time(), self._check)
-        else:
-            self._wire.abort()
+        wire, loop = self._wire, asyncio.get_running_loop()
+        now = loop.time()
+        while wire is not None and (due := wire.due()) is not None:
+            silent = wire.heard_at + self._timeout
+            at = due if now < due else min(silent, due + self._timeout)
+            if now < at:
+                self._watch = loop.call_later(at - now, self._check)
+                return
+            if now >= silent:
+                wire.abort()
+                return
+            wire.give_up()
 
     def _lost(self, wire: _Wire) -> None:
         if wire is not self._wire:
@@ -223,13 +254,16 @@ class MultiplexedConnection:
             except BaseException:
                 wire.abort()
                 raise
+        if wire.transport is None:  # It went as soon as it came: `_lost` did not know it yet.
+            message = "connection lost while connecting"
+            raise StoreUnavailableError(message)
         self._wire = wire
         self._changed(None)
 
     async def _greet(self, wire: _Wire, command: Command) -> None:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        wire.waiting.append((loop.time() + self._timeout, future))
+        wire.waiting.append(future)
         if wire.transport is not None:
             wire.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
         reply = await future

@@ -1,0 +1,1 @@
+"""Tests of the cache service and its store, on real servers."""
