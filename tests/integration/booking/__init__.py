@@ -1,0 +1,1 @@
+"""The booking service's use cases and servicers against a real Postgres."""
