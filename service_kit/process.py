@@ -28,7 +28,7 @@ from service_kit.metrics_server import serve_metrics
 from service_kit.rpc import Calls, register
 from service_kit.settings import ProcessSettings, SettingsError, describe, split_address
 
-__all__ = ["Application", "Runtime", "StartError", "run", "serve"]
+__all__ = ["Application", "Runtime", "StartError", "run", "serve", "server_options"]
 
 _MEGABYTE = 1024 * 1024
 _OWN_CALLS = 200  # room for health and reflection above the limit for calls
@@ -69,8 +69,8 @@ async def serve(name: str, settings: ProcessSettings, build: Build) -> None:
     after the last call ended. Raises StartError if a port cannot be bound.
     """
     log = structlog.get_logger(f"{name}.process")
-    stop = _stop_signal()
     async with AsyncExitStack() as stack:
+        stop = _stop_signal(stack)
         log.info("settings", service=name, **describe(settings))
         metrics = Metrics()
         stream = sys.stdout.buffer if settings.access_log else None
@@ -118,7 +118,7 @@ def _make_server(
     application: Application, settings: ProcessSettings, calls: Calls
 ) -> tuple[grpc.aio.Server, health.Health, int]:
     server = grpc.aio.server(
-        options=_options(), maximum_concurrent_rpcs=settings.max_open_calls + _OWN_CALLS
+        options=server_options(), maximum_concurrent_rpcs=settings.max_open_calls + _OWN_CALLS
     )
     names = [descriptor.full_name for descriptor, _ in application.services]
     state = health.Health(names)
@@ -139,7 +139,8 @@ def _make_server(
     return server, state, port
 
 
-def _options() -> list[tuple[str, int]]:
+def server_options() -> list[tuple[str, int]]:
+    """Return the channel options of our servers."""
     return [
         # Else a second process would share the port without a word.
         ("grpc.so_reuseport", 0),
@@ -164,11 +165,12 @@ async def _open_metrics(stack: AsyncExitStack, metrics: Metrics, settings: Proce
         raise StartError(message) from None
 
 
-def _stop_signal() -> asyncio.Event:
+def _stop_signal(stack: AsyncExitStack) -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+        stack.callback(loop.remove_signal_handler, number)
     return stop
 
 

@@ -1,0 +1,1 @@
+"""The house that both processes share."""
