@@ -6,10 +6,13 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import structlog
 
 from cache_service.cached_reads import CachedReads
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.reader import Reader
 from cache_service.database import Primary, make_engine
 from cache_service.edge.declared import discover
@@ -19,7 +22,7 @@ from cache_service.invalidation.relay import Relay
 from cache_service.settings import Settings
 from cache_service.stores.redis.connection import Address, MultiplexedConnection
 from cache_service.stores.redis.store import RedisStore
-from cache_service.telemetry.counts import Counts
+from cache_service.telemetry.counts import Counts, collect_loads
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.errors import Unavailable
 from service_kit.process import Application, Runtime
@@ -30,6 +33,9 @@ __all__ = ["build", "check_ttls"]
 _RETRY = 0.5
 _WORK_POOL = 3
 """Connections for outbox, authority and tokens, apart from the loads'."""
+
+_LEFT_TO_OTHERS = 2
+"""Connections for loads that one organization leaves to the others, whatever it asks for."""
 
 SERVICE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"]
 
@@ -83,8 +89,16 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     )
     stack.push_async_callback(primary.close)
     store = RedisStore(connection, os.urandom)
-    reader = Reader(store, counts, time.time)
-    stack.push_async_callback(reader.drain)
+    gate = LoadGate(
+        settings.load_pool,
+        share=max(1, settings.load_pool - _LEFT_TO_OTHERS),
+        queue=settings.load_queue,
+        patience=settings.pool_timeout,
+    )
+    runtime.metrics.add(partial(collect_loads, gate))
+    filler = Filler(store, counts, gate, time.time)
+    stack.push_async_callback(filler.drain)
+    reader = Reader(store, counts, filler, time.time)
     reads = CachedReads(reader, primary, settings.ttls)
     invalidator = Invalidator(store, counts)
     relay = Relay(primary, invalidator, counts)
@@ -99,6 +113,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
                 log.warning("waiting for the database", reason=error.message)
                 await asyncio.sleep(_RETRY)
         store.adopt(identity.epoch)
+        reader.database = identity.database
         log.info("epoch known", epoch=identity.epoch, database=identity.database)
         task = asyncio.create_task(relay.run())
         stack.push_async_callback(_cancelled, task)

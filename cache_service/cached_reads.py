@@ -7,16 +7,20 @@ from datetime import timedelta
 from typing import TypeVar
 
 from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.load_gate import LoadsExhaustedError
 from cache_service.coherence.outcome import Answer
 from cache_service.coherence.ports import Loaded, Read
 from cache_service.coherence.reader import Reader
 from cache_service.database import Primary
 from cache_service.invalidation.tags import SCOPE
 from cache_service.queries.declare import Arguments, CachedQuery
+from service_kit.errors import ResourceExhausted
 
 __all__ = ["CachedReads"]
 
 A = TypeVar("A", bound=Arguments)
+
+_RETRY = 0.5
 
 
 class CachedReads:
@@ -33,7 +37,10 @@ class CachedReads:
         arguments: Sequence[A],
         consistency: Consistency = Consistency.DEFAULT,
     ) -> list[Answer]:
-        """Answer entries of one query and one organization, in order; raises as its loader."""
+        """Answer entries of one query and one organization, in order.
+
+        Raises as the query's loader; ResourceExhausted if too many loads wait.
+        """
         if not arguments:
             return []
 
@@ -41,7 +48,12 @@ class CachedReads:
             return await self._primary.load(query, [arguments[index] for index in wanted])
 
         reads = [self._as_read(query, one) for one in arguments]
-        return await self._reader.read(arguments[0].organization_id, reads, load, consistency)
+        organization_id = arguments[0].organization_id
+        try:
+            return await self._reader.read(organization_id, reads, load, consistency)
+        except LoadsExhaustedError as error:
+            message = "as many reads of the organization wait for the database as may"
+            raise ResourceExhausted("LOADS_EXHAUSTED", message, retry_after=_RETRY) from error
 
     async def hit(self, query: CachedQuery[A], arguments: A) -> Answer | None:
         """Answer one entry if it is a hit, else None, in one round trip and no other work."""

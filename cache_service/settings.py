@@ -41,8 +41,10 @@ class Settings(ProcessSettings):
     redis_url: RedisUrl = "redis://127.0.0.1:6379/0"
     # A call that Redis has not answered by then is answered from the database.
     redis_timeout: Annotated[float, Field(ge=0.01, le=5)] = 0.25
-    # Connections for loads; those above wait at most `pool_timeout` for one.
+    # Loads at once; those above wait at most `pool_timeout`, and above `load_queue` waiting
+    # ones of an organization they are refused with RESOURCE_EXHAUSTED.
     load_pool: Annotated[int, Field(ge=1, le=200)] = 8
+    load_queue: Annotated[int, Field(ge=0, le=100_000)] = 200
     pool_timeout: Annotated[float, Field(gt=0, le=60)] = 2.0
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
     # Times to live by query, in place of the defaults: they bound memory, not freshness.

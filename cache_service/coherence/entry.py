@@ -45,8 +45,10 @@ def encode(key: str, nonces: bytes, entry: Entry) -> bytes:
     return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
 
 
-def decode(key: str, nonces: bytes, raw: bytes) -> Entry | None:
+def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
     """Return the entry if it is this key's and carries exactly these nonces, else None.
+
+    Without nonces any will do: that is an entry that may have been invalidated.
 
     Anything unexpected (another format, another key, a flipped bit) is None, never an
     error: it costs a miss.
@@ -59,7 +61,9 @@ def decode(key: str, nonces: bytes, raw: bytes) -> Entry | None:
     filled_at, key_length, nonce_count, snapshot_length = _BODY.unpack_from(raw, _HEADER.size)
     key_end = _START + key_length
     nonces_end = key_end + nonce_count * NONCE_BYTES
-    if raw[key_end:nonces_end] != nonces or raw[_START:key_end] != key.encode():
+    if nonces is not None and raw[key_end:nonces_end] != nonces:
+        return None
+    if raw[_START:key_end] != key.encode():
         return None
     if zlib.crc32(memoryview(raw)[_HEADER.size :]) != checksum:
         return None

@@ -12,18 +12,31 @@ class Outcome(Enum):
     """How one entry was come by."""
 
     HIT = "hit"
+    STALE = "stale"
+    """Served although it was invalidated, to a caller who allows that; refreshed behind."""
     MISS = "miss"
     """Not there, or one of its guards was gone or changed: loaded and stored."""
+    SHARED = "shared"
+    """Missed, and served by a load that another caller had begun."""
     BYPASS = "bypass"
     """The caller asked for the database."""
     UNCACHED = "uncached"
     """The shared cache did not answer: loaded, not stored."""
 
+    @property
+    def cached(self) -> bool:
+        """Whether the answer came out of the shared cache."""
+        return self in {Outcome.HIT, Outcome.STALE}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A payload, how it was come by, and when it was filled (seconds since the epoch)."""
+    """A payload, how it was come by, its snapshot, and when it was filled.
+
+    `filled_at` is in seconds since the epoch.
+    """
 
     payload: bytes
     outcome: Outcome
+    snapshot: str
     filled_at: float

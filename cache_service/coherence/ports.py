@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Filled", "Load", "Loaded", "Read", "Store", "StoreUnavailableError"]
+from cache_service.coherence.outcome import Outcome
+
+__all__ = ["Filled", "Load", "Loaded", "Observer", "Read", "Store", "StoreUnavailableError"]
 
 
 class StoreUnavailableError(Exception):
@@ -75,3 +77,16 @@ class Store(Protocol):
 
     async def invalidate(self, organization_id: int, tags: Sequence[str]) -> None:
         """Delete the tags' guards and publish the tags, whatever was found."""
+
+
+class Observer(Protocol):
+    """Is told what became of entries; must not raise."""
+
+    def answered(self, organization_id: int, query: str, outcome: Outcome) -> None:
+        """Tell of one entry answered."""
+
+    def stored(self, organization_id: int, query: str, size: int) -> None:
+        """Tell of one entry stored, and its size in bytes."""
+
+    def load_failed(self, organization_id: int, query: str) -> None:
+        """Tell of one entry whose load failed."""

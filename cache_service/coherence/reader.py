@@ -7,42 +7,34 @@ would leave its old answer under the new nonce, valid for good.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cache_service.coherence.consistency import Consistency
-from cache_service.coherence.entry import Entry, decode, encode
+from cache_service.coherence.entry import Entry, decode
+from cache_service.coherence.filler import Filler
 from cache_service.coherence.outcome import Answer, Outcome
-from cache_service.coherence.ports import Filled, Load, Loaded, Read, Store, StoreUnavailableError
+from cache_service.coherence.ports import Load, Loaded, Observer, Read, Store, StoreUnavailableError
+from cache_service.coherence.snapshots import Snapshot
 
-__all__ = ["Observer", "Reader"]
-
-
-class Observer(Protocol):
-    """Is told what became of entries; must not raise."""
-
-    def answered(self, organization_id: int, query: str, outcome: Outcome) -> None:
-        """Tell of one entry answered."""
-
-    def stored(self, organization_id: int, query: str, size: int) -> None:
-        """Tell of one entry stored, and its size in bytes."""
-
-    def load_failed(self, organization_id: int, query: str) -> None:
-        """Tell of one entry whose load failed."""
+__all__ = ["Reader"]
 
 
 class Reader:
     """Answers reads from the store, and from the database what the store lacks.
 
-    `time` gives seconds since the epoch, for ages only.
+    `time` gives seconds since the epoch, for ages only. `database` names the database
+    that tokens are compared against; until it is known, a token asks for the database.
     """
 
-    def __init__(self, store: Store, observer: Observer, time: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, observer: Observer, filler: Filler, time: Callable[[], float]
+    ) -> None:
         self._store = store
         self._observer = observer
+        self._filler = filler
         self._time = time
-        self._fills: set[asyncio.Task[list[Answer]]] = set()
+        self.database = ""
 
     async def hit(self, organization_id: int, read: Read) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.
@@ -56,10 +48,11 @@ class Reader:
         raw = raws[0]
         if raw is None or None in guards:
             return None
-        answer = self._judge(organization_id, read, raw, b"".join(guards))  # type: ignore[arg-type]
-        if answer is not None:
-            self._observer.answered(organization_id, read.query, Outcome.HIT)
-        return answer
+        entry = self._decode(organization_id, read, raw, b"".join(guards))  # type: ignore[arg-type]
+        if entry is None:
+            return None
+        self._observer.answered(organization_id, read.query, Outcome.HIT)
+        return _answer(entry, Outcome.HIT)
 
     async def read(
         self,
@@ -70,147 +63,95 @@ class Reader:
     ) -> list[Answer]:
         """Answer every read of one organization, in order.
 
-        One round trip fetches all entries and guards. Those that miss are loaded in one
-        snapshot. Raises what `load` raises; nothing is stored then. A caller that goes
-        away does not stop a load under way, so that a storm of cancelled calls does not
-        become a storm of cancelled statements.
+        One round trip fetches all entries and guards; those that miss are loaded in one
+        snapshot. Raises what `load` raises, and LoadsExhaustedError.
         """
-        if consistency is Consistency.FULL:
-            return await self._shielded(
-                self._without_store(organization_id, reads, load, Outcome.BYPASS)
-            )
+        consistency = consistency.against(self.database)
+        if consistency.full:
+            return await self._filler.load(organization_id, reads, load, Outcome.BYPASS)
         tags = tuple(dict.fromkeys(tag for read in reads for tag in read.tags))
+        keys = [read.key for read in reads]
         try:
-            raws, guards = await self._store.fetch(
-                organization_id, [read.key for read in reads], tags
-            )
+            raws, guards = await self._store.fetch(organization_id, keys, tags)
         except StoreUnavailableError:
-            return await self._shielded(
-                self._without_store(organization_id, reads, load, Outcome.UNCACHED)
-            )
+            # Joined loads have not begun, so they see what any token given before stands for.
+            return await self._filler.load(organization_id, reads, load, Outcome.UNCACHED)
         nonces = dict(zip(tags, guards, strict=True))
-        answers: list[Answer | None] = [
-            self._judged(organization_id, read, raw, nonces)
-            for read, raw in zip(reads, raws, strict=True)
-        ]
-        missing = [position for position, answer in enumerate(answers) if answer is None]
-        for position in set(range(len(reads))).difference(missing):
-            self._observer.answered(organization_id, reads[position].query, Outcome.HIT)
-        if missing:
-            filled = await self._shielded(self._fill(organization_id, reads, missing, load, nonces))
-            for position, answer in zip(missing, filled, strict=True):
+        answers: dict[int, Answer] = {}
+        for position, (read, raw) in enumerate(zip(reads, raws, strict=True)):
+            answer = self._judge(organization_id, read, raw, nonces, consistency)
+            if answer is not None:
+                self._observer.answered(organization_id, read.query, answer.outcome)
                 answers[position] = answer
-        return [answer for answer in answers if answer is not None]
+        stale = [at for at, answer in answers.items() if answer.outcome is Outcome.STALE]
+        if stale:
+            wanted = [reads[position] for position in stale]
+            self._filler.behind(organization_id, wanted, _subset(load, stale), nonces)
+        missing = [position for position in range(len(reads)) if position not in answers]
+        if missing:
+            wanted = [reads[position] for position in missing]
+            filled = await self._fill(
+                organization_id, wanted, _subset(load, missing), nonces, consistency
+            )
+            answers.update(zip(missing, filled, strict=True))
+        return [answers[position] for position in range(len(reads))]
 
-    def _judged(
-        self, organization_id: int, read: Read, raw: bytes | None, nonces: dict[str, bytes | None]
+    def _judge(
+        self,
+        organization_id: int,
+        read: Read,
+        raw: bytes | None,
+        nonces: dict[str, bytes | None],
+        consistency: Consistency,
     ) -> Answer | None:
-        """Return the answer if the entry and all of its guards are there and agree."""
+        """Return the answer if the entry will do: fresh, or as stale as the caller allows."""
         if raw is None:
             return None
         found = [nonces[tag] for tag in read.tags]
-        if None in found:
-            return None
-        return self._judge(organization_id, read, raw, b"".join(found))  # type: ignore[arg-type]
+        if None not in found:
+            entry = self._decode(organization_id, read, raw, b"".join(found))  # type: ignore[arg-type]
+            if entry is not None:
+                return _answer(entry, Outcome.HIT) if _satisfies(entry, consistency) else None
+        if consistency.max_staleness:
+            entry = self._decode(organization_id, read, raw, None)
+            if entry and self._time() - entry.filled_at <= consistency.max_staleness:
+                return _answer(entry, Outcome.STALE)
+        return None
 
-    def _judge(self, organization_id: int, read: Read, raw: bytes, nonces: bytes) -> Answer | None:
-        entry = decode(self._store.full_key(organization_id, read.key), nonces, raw)
-        if entry is None:
-            return None
-        return Answer(entry.payload, Outcome.HIT, entry.filled_at)
-
-    async def _shielded(self, work: Coroutine[Any, Any, list[Answer]]) -> list[Answer]:
-        task = asyncio.create_task(work)
-        self._fills.add(task)
-        task.add_done_callback(self._forget)
-        return await asyncio.shield(task)
-
-    def _forget(self, task: asyncio.Task[list[Answer]]) -> None:
-        self._fills.discard(task)
-        if not task.cancelled():
-            task.exception()  # Retrieved: the caller may be gone, and then nobody else asks.
-
-    async def drain(self) -> None:
-        """Wait for the loads under way."""
-        while self._fills:
-            await asyncio.wait(self._fills)
+    def _decode(
+        self, organization_id: int, read: Read, raw: bytes, nonces: bytes | None
+    ) -> Entry | None:
+        return decode(self._store.full_key(organization_id, read.key), nonces, raw)
 
     async def _fill(
         self,
         organization_id: int,
         reads: Sequence[Read],
-        missing: Sequence[int],
         load: Load,
         nonces: dict[str, bytes | None],
+        consistency: Consistency,
     ) -> list[Answer]:
-        """Load and store what is missing.
+        """Fill; a token takes another's load only if that has seen what it stands for."""
+        answers = await self._filler.fill(organization_id, reads, load, nonces)
+        if all(
+            answer.outcome is not Outcome.SHARED or _satisfies(answer, consistency)
+            for answer in answers
+        ):
+            return answers
+        return await self._filler.fill(organization_id, reads, load, nonces, share=False)
 
-        The guards that came with the fetch serve as (a): they were read before the
-        transaction begins. Only absent ones are claimed.
-        """
-        absent = sorted({tag for p in missing for tag in reads[p].tags if nonces[tag] is None})
-        if absent:
-            try:
-                claimed = await self._store.claim(organization_id, absent)
-            except StoreUnavailableError:
-                wanted = [reads[position] for position in missing]
-                return await self._without_store(
-                    organization_id, wanted, _subset(load, missing), Outcome.UNCACHED
-                )
-            nonces = {**nonces, **dict(zip(absent, claimed, strict=True))}
-        wanted = [reads[position] for position in missing]
-        loaded = await self._loaded(organization_id, wanted, _subset(load, missing))
-        filled_at = self._time()
-        await asyncio.gather(
-            *(
-                self._put(
-                    organization_id,
-                    read,
-                    Entry(payload, loaded.snapshot, filled_at),
-                    tuple(nonces[tag] or b"" for tag in read.tags),
-                )
-                for read, payload in zip(wanted, loaded.payloads, strict=True)
-            )
-        )
-        return self._answers(organization_id, wanted, loaded, Outcome.MISS, filled_at)
 
-    async def _put(
-        self, organization_id: int, read: Read, entry: Entry, nonces: tuple[bytes, ...]
-    ) -> None:
-        """Store one entry; that it could not be stored is nobody's error."""
-        raw = encode(self._store.full_key(organization_id, read.key), b"".join(nonces), entry)
-        filled = Filled(read.key, read.tags, nonces, raw, read.ttl)
-        try:
-            if await self._store.put(organization_id, filled):
-                self._observer.stored(organization_id, read.query, len(raw))
-        except StoreUnavailableError:
-            return
+def _answer(entry: Entry, outcome: Outcome) -> Answer:
+    return Answer(entry.payload, outcome, entry.snapshot, entry.filled_at)
 
-    async def _without_store(
-        self, organization_id: int, reads: Sequence[Read], load: Load, outcome: Outcome
-    ) -> list[Answer]:
-        loaded = await self._loaded(organization_id, reads, load)
-        return self._answers(organization_id, reads, loaded, outcome, self._time())
 
-    async def _loaded(self, organization_id: int, reads: Sequence[Read], load: Load) -> Loaded:
-        try:
-            return await load(range(len(reads)))
-        except BaseException:
-            for read in reads:
-                self._observer.load_failed(organization_id, read.query)
-            raise
-
-    def _answers(
-        self,
-        organization_id: int,
-        reads: Sequence[Read],
-        loaded: Loaded,
-        outcome: Outcome,
-        filled_at: float,
-    ) -> list[Answer]:
-        for read in reads:
-            self._observer.answered(organization_id, read.query, outcome)
-        return [Answer(payload, outcome, filled_at) for payload in loaded.payloads]
+def _satisfies(found: Entry | Answer, consistency: Consistency) -> bool:
+    """Tell whether data of that snapshot has seen what the read's token stands for."""
+    if consistency.token is None:
+        return True
+    with suppress(ValueError):
+        return consistency.token.satisfied_by(Snapshot.parse(found.snapshot))
+    return False
 
 
 def _subset(load: Load, positions: Sequence[int]) -> Load:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.tokens import parse_token
 from cache_service.edge.wire import bytes_field, varint_field
 from chairside.cache.v1 import types_pb2
 from service_kit.validation import Violations
@@ -20,9 +21,11 @@ def read_consistency(violations: Violations, message: types_pb2.Consistency) -> 
         span = message.max_staleness
         if span.seconds < 0 or span.nanos < 0:
             violations.add("consistency.max_staleness", "must not be negative")
-    elif requirement == "at_least_as_fresh" or (
-        requirement == "fully_consistent" and message.fully_consistent
-    ):
+        return Consistency(max_staleness=span.seconds + span.nanos / 1e9)
+    if requirement == "at_least_as_fresh":
+        token = parse_token(message.at_least_as_fresh)
+        return Consistency.FULL if token is None else Consistency(token=token)
+    if requirement == "fully_consistent" and message.fully_consistent:
         return Consistency.FULL
     return Consistency.DEFAULT
 
@@ -34,12 +37,15 @@ def outcome_of(answers: Iterable[Answer]) -> Outcome:
 
 def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
     """Serialise `cache_info` as that field of a response; `now` in seconds since the epoch."""
-    hit = True
+    source = types_pb2.SOURCE_REDIS
+    stale = False
     filled_at = now
     for answer in answers:
-        hit = hit and answer.outcome is Outcome.HIT
+        if not answer.outcome.cached:
+            source = types_pb2.SOURCE_DATABASE
+        stale = stale or answer.outcome is Outcome.STALE
         filled_at = min(filled_at, answer.filled_at)
-    source = types_pb2.SOURCE_REDIS if hit else types_pb2.SOURCE_DATABASE
     nanos = int((now - filled_at) * 1e9)
     age = varint_field(1, nanos // 1_000_000_000) + varint_field(2, nanos % 1_000_000_000)
-    return bytes_field(number, varint_field(1, source) + bytes_field(2, age))
+    info = varint_field(1, source) + bytes_field(2, age) + varint_field(3, stale)
+    return bytes_field(number, info)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.outcome import Outcome
 
-__all__ = ["Counts", "QueryCounts"]
+__all__ = ["Counts", "QueryCounts", "collect_loads"]
 
 _MAX_ORGANIZATIONS_KEPT = 10_000
 
@@ -27,17 +28,21 @@ class QueryCounts:
     @property
     def hits(self) -> int:
         """Entries served from cache."""
-        return self.outcomes[Outcome.HIT]
+        return self.outcomes[Outcome.HIT] + self.outcomes[Outcome.STALE]
 
     @property
     def misses(self) -> int:
         """Entries asked of the cache and not served by it."""
-        return self.outcomes[Outcome.MISS] + self.outcomes[Outcome.UNCACHED]
+        return self._loaded + self.outcomes[Outcome.SHARED]
 
     @property
     def loads(self) -> int:
         """Entries loaded from the database."""
-        return self.misses + self.outcomes[Outcome.BYPASS]
+        return self._loaded + self.outcomes[Outcome.BYPASS]
+
+    @property
+    def _loaded(self) -> int:
+        return self.outcomes[Outcome.MISS] + self.outcomes[Outcome.UNCACHED]
 
 
 class Counts:
@@ -128,3 +133,13 @@ class Counts:
             "1 if the shared cache answers, else 0: reads then come from the database.",
             value=self.redis_connected,
         )
+
+
+def collect_loads(gate: LoadGate) -> Iterable[Metric]:
+    """Give Prometheus what the database is asked for now."""
+    yield GaugeMetricFamily(
+        "chairside_cache_loads_running", "Loads that run in the database.", value=gate.running
+    )
+    yield GaugeMetricFamily(
+        "chairside_cache_loads_waiting", "Loads that wait for a place.", value=gate.waiting
+    )

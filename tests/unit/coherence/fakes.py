@@ -1,14 +1,17 @@
 """A shared cache in dicts, a database of versions, and an observer that remembers."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.ports import Filled, Loaded, Read, StoreUnavailableError
 from cache_service.coherence.reader import Reader
 
-__all__ = ["ORGANIZATION", "Facts", "FakeStore", "Seen", "World", "nothing", "read_of"]
+__all__ = ["ORGANIZATION", "Facts", "FakeStore", "Seen", "World", "nothing", "read_of", "settle"]
 
 ORGANIZATION = 7
 
@@ -17,6 +20,12 @@ Hook = Callable[[], Awaitable[None]]
 
 async def nothing() -> None:
     """Do nothing on the way."""
+
+
+async def settle() -> None:
+    """Let everything happen that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def read_of(name: str, *tags: str) -> Read:
@@ -153,7 +162,10 @@ class World:
         self.store = FakeStore()
         self.facts = Facts()
         self.seen = Seen()
-        self.reader = Reader(self.store, self.seen, lambda: 1000.0)
+        gate = LoadGate(100, share=100, queue=10_000, patience=60.0)
+        self.time = 1000.0
+        self.filler = Filler(self.store, self.seen, gate, lambda: self.time)
+        self.reader = Reader(self.store, self.seen, self.filler, lambda: self.time)
 
     async def read(
         self, *reads: Read, consistency: Consistency = Consistency.DEFAULT

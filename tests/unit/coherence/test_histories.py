@@ -2,10 +2,12 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from cache_service.coherence.entry import Entry, encode
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.ports import Filled, Read, StoreUnavailableError
 from cache_service.coherence.reader import Reader
@@ -62,6 +64,15 @@ class DataFirstReader(Reader):
         return answers
 
 
+class KeyedByEntryFiller(Filler):
+    """Joins any load of the same entry, whatever its guards were."""
+
+    @staticmethod
+    def shared_key(full_key: str, _nonces: tuple[bytes, ...]) -> Hashable:
+        """Return the entry's key alone."""
+        return full_key
+
+
 @dataclass
 class History:
     """What came of the runs of one kind of reader and store."""
@@ -76,10 +87,11 @@ async def _histories(
     seeds: int,
     store_type: type[FakeStore] = FakeStore,
     reader_type: type[Reader] = Reader,
+    filler_type: type[Filler] = Filler,
 ) -> History:
     history = History()
     for seed in range(seeds):
-        await _Run(random.Random(seed), history, store_type, reader_type).run()  # noqa: S311
+        await _Run(random.Random(seed), history, store_type, reader_type, filler_type).run()  # noqa: S311
     return history
 
 
@@ -92,6 +104,7 @@ class _Run:
         history: History,
         store_type: type[FakeStore],
         reader_type: type[Reader],
+        filler_type: type[Filler],
     ) -> None:
         self.lot = lot
         self.history = history
@@ -100,6 +113,8 @@ class _Run:
         self.facts = Facts()
         self.seen = Seen()
         self.reader_type = reader_type
+        gate = LoadGate(100, share=100, queue=100, patience=60.0)
+        self.fillers = [filler_type(self.store, self.seen, gate, lambda: 0.0) for _ in range(2)]
         self.acknowledged: Counter[str] = Counter()
         pause = self.schedule.pause
         for call in ("fetch", "claim", "put", "invalidate"):
@@ -133,8 +148,9 @@ class _Run:
         return True
 
     async def reader(self) -> None:
-        """Read with a reader of its own, as another process does, and check every answer."""
-        own = self.reader_type(self.store, self.seen, lambda: 0.0)
+        """Read with a process's reader, and check every answer."""
+        filler = self.lot.choice(self.fillers)
+        own = self.reader_type(self.store, self.seen, filler, lambda: 0.0)
         for _ in range(6):
             await self.schedule.pause()
             reads = self.lot.sample(READS, self.lot.randint(1, 3))
@@ -145,7 +161,7 @@ class _Run:
                 self.history.reads += 1
                 if any(got < wanted for got, wanted in zip(versions, least, strict=True)):
                     self.history.stale.append(f"{read.key}: {versions}, acknowledged {least}")
-        await own.drain()
+        await filler.drain()
 
     async def mischief(self) -> None:
         """Lose guards and entries, and refuse calls for a while."""
@@ -179,4 +195,10 @@ async def test_deleting_entries_instead_of_guards_is_caught() -> None:
 async def test_reading_guards_after_the_data_is_caught() -> None:
     """Negative control: a change between the data and its guards is hidden by them."""
     history = await _histories(SEEDS // 3, reader_type=DataFirstReader)
+    assert history.stale, f"not caught in {history.steps} steps"
+
+
+async def test_joining_loads_by_their_entry_alone_is_caught() -> None:
+    """Negative control: a reader joins a load that began before a change it must see."""
+    history = await _histories(SEEDS // 3, filler_type=KeyedByEntryFiller)
     assert history.stale, f"not caught in {history.steps} steps"

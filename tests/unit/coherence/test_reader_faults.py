@@ -26,7 +26,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_load(world: World) -> None
     with pytest.raises(asyncio.CancelledError):
         await caller
     go_on.set()
-    await world.reader.drain()
+    await world.filler.drain()
     assert await world.read(DAY) == [(b"0,0", Outcome.HIT)]
     assert len(world.facts.loads) == 1
 
@@ -49,7 +49,7 @@ async def test_a_failed_load_of_a_caller_that_left_is_nobodys_error(world: World
         caller.cancel()
         go_on.set()
         await asyncio.gather(caller, return_exceptions=True)
-        await world.reader.drain()
+        await world.filler.drain()
         world.facts.before, world.facts.fault = nothing, None
         assert await world.read(DAY) == [(b"0,0", Outcome.MISS)]
     finally:
@@ -91,7 +91,7 @@ async def test_a_short_hit_while_the_store_is_away_is_no_hit(world: World) -> No
     assert world.seen.outcomes == []
 
 
-@pytest.mark.parametrize("consistency", list(Consistency))
+@pytest.mark.parametrize("consistency", [Consistency.DEFAULT, Consistency.FULL])
 async def test_what_a_load_raises_is_raised_and_not_cached(
     world: World, consistency: Consistency
 ) -> None:

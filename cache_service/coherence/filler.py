@@ -1,0 +1,177 @@
+"""Fill: load what is missing and store it under the guards read before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+from cache_service.coherence.entry import Entry, encode
+from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.ports import (
+    Filled,
+    Load,
+    Loaded,
+    Observer,
+    Read,
+    Store,
+    StoreUnavailableError,
+)
+from cache_service.coherence.shared_loads import SharedLoads
+
+__all__ = ["Filler"]
+
+Nonces = Mapping[str, bytes | None]
+
+
+class Filler:
+    """Loads entries, many in one snapshot, each for all who wait for it.
+
+    `time` gives seconds since the epoch, for ages only.
+    """
+
+    def __init__(
+        self, store: Store, observer: Observer, gate: LoadGate, time: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._observer = observer
+        self._gate = gate
+        self._time = time
+        self._loads = SharedLoads[Answer]()
+
+    async def drain(self) -> None:
+        """Wait for the loads under way."""
+        await self._loads.drain()
+
+    async def fill(
+        self,
+        organization_id: int,
+        reads: Sequence[Read],
+        load: Load,
+        nonces: Nonces,
+        *,
+        share: bool = True,
+    ) -> list[Answer]:
+        """Load the reads, store them, and answer them.
+
+        `nonces` are those that came with the fetch; they serve as (a), since they were
+        read before any transaction of the load begins. Only absent ones are claimed.
+        With `share`, loads of the same entry under the same guards are joined. Raises
+        what `load` raises, and LoadsExhaustedError; nothing is stored then.
+        """
+        absent = sorted({tag for read in reads for tag in read.tags if nonces[tag] is None})
+        if absent:
+            try:
+                claimed = await self._store.claim(organization_id, absent)
+            except StoreUnavailableError:
+                return await self.load(organization_id, reads, load, Outcome.UNCACHED)
+            nonces = {**nonces, **dict(zip(absent, claimed, strict=True))}
+        guards = [tuple(nonces[tag] or b"" for tag in read.tags) for read in reads]
+
+        async def run(positions: Sequence[int]) -> list[Answer]:
+            loaded = await self._loaded(organization_id, reads, positions, load)
+            answers = self._answers(loaded, Outcome.MISS)
+            await asyncio.gather(
+                *(
+                    self._put(organization_id, reads[position], guards[position], answer)
+                    for position, answer in zip(positions, answers, strict=True)
+                )
+            )
+            return answers
+
+        keys = [
+            self.shared_key(self._store.full_key(organization_id, read.key), guard)
+            if share
+            else object()
+            for read, guard in zip(reads, guards, strict=True)
+        ]
+        return self._told(organization_id, reads, await self._loads.join(keys, run))
+
+    @staticmethod
+    def shared_key(full_key: str, nonces: tuple[bytes, ...]) -> Hashable:
+        """Return what a load is joined by: the entry and the guards that it was begun under."""
+        return full_key, nonces
+
+    async def load(
+        self, organization_id: int, reads: Sequence[Read], load: Load, outcome: Outcome
+    ) -> list[Answer]:
+        """Load the reads past the store; they are stored nowhere.
+
+        BYPASS joins nobody's load. UNCACHED ones join a load whose transaction has not
+        begun: one that has may be older than a change acknowledged since.
+        """
+        shared = outcome is Outcome.UNCACHED
+        keys: list[object] = [
+            (self._store.full_key(organization_id, read.key), None) if shared else object()
+            for read in reads
+        ]
+
+        async def run(positions: Sequence[int]) -> list[Answer]:
+            mine = [keys[position] for position in positions]
+            loaded = await self._loaded(
+                organization_id, reads, positions, load, lambda: self._loads.leave(mine)
+            )
+            return self._answers(loaded, outcome)
+
+        return self._told(organization_id, reads, await self._loads.join(keys, run))
+
+    def behind(
+        self, organization_id: int, reads: Sequence[Read], load: Load, nonces: Nonces
+    ) -> None:
+        """Fill without anybody waiting; a failure is counted and nothing else."""
+
+        async def run() -> None:
+            await asyncio.gather(
+                self.fill(organization_id, reads, load, nonces), return_exceptions=True
+            )
+
+        self._loads.behind(run())
+
+    async def _loaded(
+        self,
+        organization_id: int,
+        reads: Sequence[Read],
+        positions: Sequence[int],
+        load: Load,
+        begun: Callable[[], None] = lambda: None,
+    ) -> Loaded:
+        try:
+            async with self._gate.admit(organization_id):
+                begun()
+                return await load(positions)
+        except BaseException:
+            for position in positions:
+                self._observer.load_failed(organization_id, reads[position].query)
+            raise
+
+    def _answers(self, loaded: Loaded, outcome: Outcome) -> list[Answer]:
+        now = self._time()
+        return [Answer(payload, outcome, loaded.snapshot, now) for payload in loaded.payloads]
+
+    async def _put(
+        self, organization_id: int, read: Read, nonces: tuple[bytes, ...], answer: Answer
+    ) -> None:
+        """Store one entry; that it could not be stored is nobody's error."""
+        entry = Entry(answer.payload, answer.snapshot, answer.filled_at)
+        raw = encode(self._store.full_key(organization_id, read.key), b"".join(nonces), entry)
+        filled = Filled(read.key, read.tags, nonces, raw, read.ttl)
+        try:
+            if await self._store.put(organization_id, filled):
+                self._observer.stored(organization_id, read.query, len(raw))
+        except StoreUnavailableError:
+            return
+
+    def _told(
+        self, organization_id: int, reads: Sequence[Read], joined: Sequence[tuple[Answer, bool]]
+    ) -> list[Answer]:
+        """Count the answers, those of other callers' loads as shared ones."""
+        answers = []
+        for read, (answer, shared) in zip(reads, joined, strict=True):
+            outcome = Outcome.SHARED if shared else answer.outcome
+            self._observer.answered(organization_id, read.query, outcome)
+            answers.append(
+                Answer(answer.payload, outcome, answer.snapshot, answer.filled_at)
+                if shared
+                else answer
+            )
+        return answers

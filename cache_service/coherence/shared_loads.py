@@ -1,0 +1,91 @@
+"""Shared loads: one load for all who miss the same entry under the same guards.
+
+A load is keyed by the entry's key and the nonces that its guards had. Keyed by the
+entry alone it would hand a change's acknowledged reader an answer loaded before it: the
+change gives the guards other nonces, and so its readers another load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+__all__ = ["SharedLoads"]
+
+T = TypeVar("T")
+
+
+class SharedLoads(Generic[T]):
+    """Runs loads in tasks of their own and lets callers join them.
+
+    A caller that goes away cancels nothing: the task is held here, and the callers wait
+    for futures of their own.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, asyncio.Future[T]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def join(
+        self,
+        keys: Sequence[Hashable],
+        load: Callable[[Sequence[int]], Coroutine[Any, Any, Sequence[T]]],
+    ) -> list[tuple[T, bool]]:
+        """Return each key's result, and whether another caller's load gave it.
+
+        `load(positions)` is called once, at once, with the positions of those keys that
+        nobody loads yet; its results are in their order. Raises what the loads raise.
+        """
+        loop = asyncio.get_running_loop()
+        mine: dict[int, asyncio.Future[T]] = {}
+        waited: list[asyncio.Future[T]] = []
+        for position, key in enumerate(keys):
+            future = self._open.get(key)
+            if future is None:
+                future = mine[position] = self._open[key] = loop.create_future()
+            waited.append(future)
+        if mine:
+            self._start(self._run([keys[position] for position in mine], mine, load))
+        # Shielded: who goes away leaves the others their result.
+        results = await asyncio.gather(*map(asyncio.shield, waited))
+        return [(one, position not in mine) for position, one in enumerate(results)]
+
+    def leave(self, keys: Sequence[Hashable]) -> None:
+        """Let nobody join these keys any more; who waits for them still gets the result."""
+        for key in keys:
+            self._open.pop(key, None)
+
+    def behind(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in a task of its own; it must not raise."""
+        self._start(work)
+
+    async def drain(self) -> None:
+        """Wait for what is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _run(
+        self,
+        keys: Sequence[Hashable],
+        mine: dict[int, asyncio.Future[T]],
+        load: Callable[[Sequence[int]], Coroutine[Any, Any, Sequence[T]]],
+    ) -> None:
+        try:
+            results = await load(list(mine))
+        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+            for future in mine.values():
+                future.set_exception(error)
+                future.exception()  # Retrieved: who waited may be gone.
+        else:
+            for future, result in zip(mine.values(), results, strict=True):
+                future.set_result(result)
+        finally:
+            for key, future in zip(keys, mine.values(), strict=True):
+                if self._open.get(key) is future:
+                    del self._open[key]
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
