@@ -18,7 +18,8 @@ def upgrade(database_url: str) -> None:
     """Run every migration that the database has not had, in one transaction.
 
     Runs an event loop of its own: from a coroutine call it with `asyncio.to_thread`.
-    Several at once take turns. The user needs CREATEROLE, unless the two roles exist.
+    Several processes at once take turns; in one process only one may run, for alembic
+    keeps what it works on in a global. The user needs CREATEROLE, unless the two roles exist.
 
     Args:
         database_url: `postgresql://user:password@host:port/database` of the tables' owner.

@@ -1,7 +1,8 @@
 """The transaction that a mutation runs in: rolled back unless it is committed."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +26,17 @@ _DATABASE = """
 SELECT system_identifier::text || '-' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
 FROM pg_control_system()
 """
+
+
+# How asyncpg says that a connection is gone. The internal one comes when the server's
+# last word arrives between two statements; SQLAlchemy does not know it.
+_GONE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+)
 
 
 class UnitOfWork:
@@ -63,7 +75,7 @@ class UnitOfWork:
         driver: asyncpg.Connection = pooled.driver_connection
         try:
             rows = await driver.fetch(_CHANGES)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        except _GONE as error:
             raise _unavailable() from error
         events = tuple(row[1] for row in rows if row[1] is not None)
         return Changes(int(rows[0][0]), events, await self.database())
@@ -79,7 +91,7 @@ class UnitOfWork:
         """
         try:
             await self._connection.commit()
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, *_GONE) as error:
             # A refusal carries an SQLSTATE; 57P (shutdown) may come after the commit.
             state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
             if state and not state.startswith(("08", "57P")):
@@ -112,9 +124,18 @@ class UnitsOfWork:
             raise _unavailable() from error
         try:
             yield UnitOfWork(connection)
+        except asyncpg.InternalClientError as error:
+            raise _unavailable() from error
         finally:
-            # Rolls back, and gives the connection back to the pool.
-            await connection.close()
+            # In a task of its own: a caller that goes away takes no connection along.
+            await asyncio.shield(asyncio.create_task(_give_back(connection)))
+
+
+async def _give_back(connection: AsyncConnection) -> None:
+    """Roll back and return the connection to the pool, which drops a broken one."""
+    # What the caller learns is what broke it, not that it is broken still.
+    with suppress(DBAPIError, *_GONE):
+        await connection.close()
 
 
 def _unavailable() -> Unavailable:

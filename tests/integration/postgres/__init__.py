@@ -1,0 +1,1 @@
+"""The schema, its triggers and the transaction, on a real Postgres."""
