@@ -64,7 +64,7 @@ class RecordingCache:
         """Answer that all is invalidated."""
         return True
 
-    async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ARG002, ASYNC109 - the port's own
+    async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ASYNC109 - the port's own
         """Record the events."""
         self.told.append(list(events))
         return await self.answer()

@@ -45,7 +45,7 @@ class FakeCache:
         """Answer nothing."""
         return cache.GetAvailabilityResponse()
 
-    async def GetAvailability(self, request: Any, context: Context) -> Any:  # noqa: N802 - of the proto
+    async def GetAvailability(self, request: Any, context: Context) -> Any:
         """Keep the question and give the answer."""
         self.questions.append(request)
         self.seconds.append(remaining(context))
