@@ -51,10 +51,11 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         stack.push_async_callback(engine.dispose)
     cleaner = await stack.enter_async_context(OutboxCleaner(engines[1]))
     units = UnitsOfWork(engines[0])
-    tokens = CacheTokens()
+    tokens, gateway = CacheTokens(), CacheGateway(client)
+    runtime.metrics.add(gateway.collect)
     mutations = Mutations(
         units=units,
-        notifier=CacheGateway(client),
+        notifier=gateway,
         tokens=tokens,
         acknowledged=cleaner.acknowledged,
         clock=runtime.clock,

@@ -1,9 +1,10 @@
 """The cache service as the use cases see it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import grpc
 import structlog
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from booking_service.use_cases.ports import Changes
 from cache_service.client import CacheClient, snapshot_token, transaction_token
@@ -17,6 +18,7 @@ class CacheGateway:
     def __init__(self, client: CacheClient) -> None:
         self._client = client
         self._reachable = True
+        self._outcomes = {"applied": 0, "failed": 0}
 
     async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ASYNC109 - of the RPC
         """Invalidate what the events touch within `timeout` seconds; False if that failed.
@@ -27,6 +29,7 @@ class CacheGateway:
         try:
             await self._client.invalidate(events, timeout)
         except grpc.aio.AioRpcError as error:
+            self._outcomes["failed"] += 1
             if self._reachable:
                 self._reachable = False
                 log.warning(
@@ -35,10 +38,22 @@ class CacheGateway:
                     details=error.details(),
                 )
             return False
+        self._outcomes["applied"] += 1
         if not self._reachable:
             self._reachable = True
             log.info("the cache takes invalidations again")
         return True
+
+    def collect(self) -> Iterable[Metric]:
+        """Give Prometheus the number of mutations by whether the cache was told in time."""
+        family = CounterMetricFamily(
+            "chairside_booking_invalidations",
+            "Mutations told to the cache, by outcome",
+            labels=["outcome"],
+        )
+        for outcome, number in self._outcomes.items():
+            family.add_metric([outcome], number)
+        yield family
 
 
 class CacheTokens:

@@ -1,6 +1,7 @@
 """Records as the messages that stand for them."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from booking_service.domain.statuses import Status
 from booking_service.use_cases import records
@@ -64,7 +65,7 @@ def payment(record: records.Payment) -> booking.Payment:
         amount=to_money(record.amount, record.currency),
         paid_at=to_timestamp(record.paid_at),
         method=record.method,
-        refunded=to_money(record.amount - record.amount, record.currency),
+        refunded=to_money(Decimal(0), record.currency),
     )
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import asyncpg
 import grpc
@@ -143,6 +144,9 @@ async def test_a_cache_service_that_dies_fails_no_mutation(new_system: NewSystem
             )
         )
         assert not response.cache_applied
+        told = await asyncio.to_thread(_metrics, system.booking.metrics_port)
+        assert 'chairside_booking_invalidations_total{outcome="applied"} 1.0' in told
+        assert 'chairside_booking_invalidations_total{outcome="failed"} 1.0' in told
         try:
             await stub.SearchAvailability(search(shop))
         except grpc.aio.AioRpcError as error:
@@ -150,6 +154,11 @@ async def test_a_cache_service_that_dies_fails_no_mutation(new_system: NewSystem
             assert (failed.code, failed.reason) == ("UNAVAILABLE", "CACHE_SERVICE_UNAVAILABLE")
         else:
             pytest.fail("nobody could have answered")
+
+
+def _metrics(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        return str(response.read().decode())
 
 
 async def _outcome(call: "grpc.aio.UnaryUnaryCall") -> str:
