@@ -1,0 +1,89 @@
+"""`python -m benchmarks [hit|invalidate|memory|mutations|all]`: measure, print, write the report.
+
+Ends with 1 if a bound was not kept. The report is docs/benchmarks.md.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks import hit, invalidate, memory, mutations
+from benchmarks.h2load import DriverError
+from benchmarks.report import Section, show, write
+from devstack.children import ChildError
+
+__all__: list[str] = []
+
+cli = typer.Typer(help=__doc__, invoke_without_command=True, add_completion=False)
+console = Console()
+
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
+
+
+def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
+    met = True
+    for benchmark in benchmarks:
+        try:
+            sections = asyncio.run(benchmark)
+        except (DriverError, ChildError, hit.HitError) as error:
+            console.print(str(error), style="red")
+            raise typer.Exit(1) from None
+        for section in sections:
+            show(section, console)
+            write(section)
+            met = met and section.met
+    raise typer.Exit(0 if met else 1)
+
+
+@cli.command(name="hit")
+def hit_command(
+    rounds: Rounds = 15,
+    calls: Annotated[int, typer.Option(min=100, help="Calls of each round and side.")] = 5000,
+) -> None:
+    """Measure a cached GetAvailability against a bare gRPC echo of the same bytes."""
+    _run(hit.measure(rounds, calls))
+
+
+@cli.command(name="invalidate")
+def invalidate_command(rounds: Rounds = 40) -> None:
+    """Measure Invalidate with few and with many entries cached."""
+    _run(invalidate.measure(rounds))
+
+
+@cli.command(name="memory")
+def memory_command(
+    calls: Annotated[int, typer.Option(min=1000, help="Calls to each service.")] = 100_000,
+) -> None:
+    """Measure what each service holds after many calls."""
+    _run(memory.measure(calls))
+
+
+@cli.command(name="mutations")
+def mutations_command(rounds: Rounds = 9) -> None:
+    """Measure what a mutation's events cost, against the bare insert."""
+    _run(mutations.measure(rounds))
+
+
+@cli.command(name="all")
+def all_command() -> None:
+    """Run every benchmark."""
+    _run(
+        hit.measure(15, 5000),
+        invalidate.measure(40),
+        mutations.measure(9),
+        memory.measure(100_000),
+    )
+
+
+@cli.callback()
+def default(context: typer.Context) -> None:
+    """Run every benchmark, unless one is named."""
+    if context.invoked_subcommand is None:
+        all_command()
+
+
+if __name__ == "__main__":
+    cli()

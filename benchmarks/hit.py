@@ -1,0 +1,214 @@
+"""A hit against a bare echo: throughput, latency, and what it asks of the database.
+
+The cache service answers GetAvailability of one barber and day, cached, and the echo the
+same request with the same bytes. Each has the same core to itself; h2load, Valkey and
+Postgres run on the others. Rounds take turns, and the echo runs twice in each.
+"""
+
+import asyncio
+import statistics
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+
+import asyncpg
+import grpc
+from google.type.date_pb2 import Date
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import h2load
+from benchmarks.report import Bound, Section
+from benchmarks.servers import DATABASE, EchoServer, MeasuredService, Stand, serve_cache, stand
+from chairside.cache.v1 import cache_service_pb2, types_pb2
+from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
+from devstack.statement_log import StatementLog
+
+__all__ = ["HitError", "find_request", "measure"]
+
+METHOD = "/chairside.cache.v1.CacheService/GetAvailability"
+_MIN_SLOTS = 12
+_AGE_BYTES = 16
+"""By so much `cache_info.age` may make two answers differ in length."""
+_WARM_CALLS = 2000
+_rate, _latency = attrgetter("rate"), attrgetter("latency")
+
+Request = cache_service_pb2.GetAvailabilityRequest
+Response = cache_service_pb2.GetAvailabilityResponse
+
+
+class HitError(Exception):
+    """Say which call was not the hit that it should have been."""
+
+
+@dataclass(slots=True)
+class _Side:
+    address: str
+    rounds: list[h2load.Round] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(one.rate for one in self.rounds)
+
+    @property
+    def latency(self) -> float:
+        return statistics.median(one.latency for one in self.rounds)
+
+
+async def find_request(at: Stand, channel: grpc.aio.Channel) -> Request:
+    """Return the request for a barber's day with at least a dozen free slots, now cached."""
+    stub = CacheServiceStub(channel)
+    connection = await asyncpg.connect(at.url)
+    offers = await connection.fetch(
+        "SELECT barber_id, service_id FROM barber_services JOIN barbers b ON b.id = barber_id "
+        "WHERE b.organization_id = $1 AND offered AND active ORDER BY 1, 2 LIMIT 20",
+        at.organization_id,
+    )
+    await connection.close()
+    today = datetime.now(UTC).date()
+    for barber_id, service_id in offers:
+        for offset in range(2, 30):
+            day = today + timedelta(days=offset)
+            request = Request(
+                organization_id=at.organization_id,
+                barber_ids=[barber_id],
+                service_id=service_id,
+                start_date=Date(year=day.year, month=day.month, day=day.day),
+            )
+            response = await stub.GetAvailability(request, timeout=10)
+            if len(response.barbers[0].slots) >= _MIN_SLOTS:
+                return request
+    message = "the generated shop has no day with enough free slots"
+    raise HitError(message)
+
+
+async def _checked_answer(address: str, request: Request) -> Response:
+    """Ask once, as a client does: the answer must be a hit."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        response: Response = await CacheServiceStub(channel).GetAvailability(request, timeout=10)
+    if response.cache_info.source != types_pb2.SOURCE_REDIS:
+        source = types_pb2.Source.Name(response.cache_info.source)
+        message = f"the answer came from {source}, not from the shared cache"
+        raise HitError(message)
+    return response
+
+
+def _counts(service: MeasuredService) -> tuple[int, int]:
+    """Return the calls answered OK and the entries answered by a hit, as the service counts."""
+    url = f"http://127.0.0.1:{service.metrics_port}/metrics"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        text = answer.read().decode()
+    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    answered = hits = 0.0
+    for sample in samples:
+        labels = sample.labels
+        if sample.name == "grpc_server_handled_total" and labels["grpc_code"] == "OK":
+            answered += sample.value * (labels["grpc_method"] == "GetAvailability")
+        elif sample.name == "chairside_cache_reads_total":
+            hits += sample.value * (
+                labels["query"] == "availability" and labels["outcome"] == "hit"
+            )
+    return int(answered), int(hits)
+
+
+def _without_info(response: Response) -> bytes:
+    copy = Response()
+    copy.CopyFrom(response)
+    copy.ClearField("cache_info")
+    return copy.SerializeToString(deterministic=True)
+
+
+async def measure(rounds: int, calls: int) -> list[Section]:
+    """Run so many rounds of so many calls each. Raises HitError, DriverError."""
+    h2load.program()
+    async with stand() as at:
+        log = await StatementLog.start(at.postgres, DATABASE)
+        async with serve_cache(at) as service:
+            async with grpc.aio.insecure_channel(service.address) as channel:
+                request = await find_request(at, channel)
+            before = await _checked_answer(service.address, request)
+            async with EchoServer(before.SerializeToString(), at.directory, at.server_core) as echo:
+                sides = {
+                    "echo": _Side(echo.address),
+                    "hit": _Side(service.address),
+                    "echo again": _Side(echo.address),
+                }
+                message = request.SerializeToString()
+                for side in sides.values():
+                    await h2load.drive(side.address, METHOD, message, calls=_WARM_CALLS)
+                log.take()
+                counted = await asyncio.to_thread(_counts, service)
+                await _take_turns(sides, message, rounds, calls)
+                statements = sum(map(len, log.take()))
+            after = await _checked_answer(service.address, request)
+            answered, hits = (
+                late - early
+                for late, early in zip(
+                    await asyncio.to_thread(_counts, service), counted, strict=True
+                )
+            )
+    made = rounds * calls
+    # The call that checked the answer behind the rounds counts too.
+    if (answered, hits) != (made + 1, made + 1) or _without_info(before) != _without_info(after):
+        message_of_failure = f"of {made:,} calls {answered - 1:,} were OK, {hits - 1:,} hits"
+        raise HitError(message_of_failure)
+    size = len(before.SerializeToString())
+    _check_bytes(sides["hit"], calls, size)
+    return [_section(sides, size, statements, rounds, calls)]
+
+
+async def _take_turns(sides: dict[str, _Side], message: bytes, rounds: int, calls: int) -> None:
+    order = list(sides.values())
+    for number in range(rounds):
+        # A different one comes first each time, for the machine tires.
+        for side in order[number % 3 :] + order[: number % 3]:
+            side.rounds.append(await h2load.drive(side.address, METHOD, message, calls=calls))
+
+
+def _check_bytes(side: _Side, calls: int, size: int) -> None:
+    """Hold the bytes of every round against one real answer: an error would have none."""
+    expected = size + len(h2load.frame(b""))
+    for one in side.rounds:
+        if abs(one.data_bytes / calls - expected) > _AGE_BYTES:
+            message = f"answers had {one.data_bytes / calls:.1f} bytes, not {expected}"
+            raise HitError(message)
+
+
+def _ratio(sides: dict[str, _Side], name: str, figure: Callable[[h2load.Round], float]) -> float:
+    """Return the median over the rounds of a side's figure over the echo's."""
+    pairs = zip(sides[name].rounds, sides["echo"].rounds, strict=True)
+    return statistics.median(figure(one) / figure(echo) for one, echo in pairs)
+
+
+def _section(
+    sides: dict[str, _Side], size: int, statements: int, rounds: int, calls: int
+) -> Section:
+    rows = [
+        (
+            name,
+            f"{side.rate:,.0f}",
+            f"{_ratio(sides, name, _rate):.2f}",
+            f"{side.latency * 1000:.2f} ms",
+            f"{_ratio(sides, name, _latency):.2f}",
+        )
+        for name, side in sides.items()
+    ]
+    return Section(
+        title="A hit against a bare echo",
+        command=f"python -m benchmarks hit --rounds {rounds} --calls {calls}",
+        about=(
+            "GetAvailability of one barber and day, cached in Valkey, against a bare grpc.aio\n"
+            f"server that answers the same request with the same {size} bytes. 4 connections\n"
+            f"with 8 calls each, {rounds} rounds of {calls:,} calls for each side, the server\n"
+            "alone on its core. Every answer was a hit, by the service's own counts and by its\n"
+            "bytes. `echo again` is the echo against itself: the noise."
+        ),
+        columns=("", "Calls a second", "Of the echo", "Median latency", "Of the echo"),
+        rows=rows,
+        bounds=(
+            Bound.at_least("throughput of the echo's", 0.58, _ratio(sides, "hit", _rate)),
+            Bound.at_most("median latency of the echo's", 2.1, _ratio(sides, "hit", _latency)),
+            Bound("statements of hits in Postgres", "0", str(statements), statements == 0),
+        ),
+    )

@@ -1,0 +1,190 @@
+"""The servers that are measured, each on a core of its own, and those they need."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from io import StringIO
+from pathlib import Path
+
+from grpc.aio import insecure_channel
+from rich.console import Console
+
+from booking_service.importing.commands import generate
+from booking_service.importing.generator import GeneratorOptions
+from devstack import databases
+from devstack.children import Child, free_port
+from devstack.postgres import PostgresServer
+from devstack.services import ServiceProcess, environment
+from devstack.valkey import ValkeyServer
+
+__all__ = [
+    "DATABASE",
+    "EchoServer",
+    "MeasuredService",
+    "Stand",
+    "serve_booking",
+    "serve_cache",
+    "stand",
+]
+
+DATABASE = "benchmark"
+_PASSWORD = "benchmark"  # noqa: S105 - of a throwaway server on the loopback
+_START_SECONDS = 20.0
+
+
+@cache
+def _cores() -> list[int]:
+    """Return the cores we had at first; none where a process cannot be bound to one."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+    return sorted(os.sched_getaffinity(0))
+
+
+@contextmanager
+def _on(cores: list[int]) -> Iterator[None]:
+    """Have what is started within run on these cores."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class EchoServer(Child):
+    """The bare echo of `answer`, on a core."""
+
+    def __init__(self, answer: bytes, directory: Path, core: list[int]) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._core = core
+        path = directory / "answer.bin"
+        path.write_bytes(answer)
+        super().__init__(
+            "the echo",
+            [sys.executable, "-m", "benchmarks.echo", self.address, path],
+            log_path=directory / "echo.log",
+            environ=environment({}),
+        )
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        with _on(self._core):
+            await super().start()
+        await self.until(self._answers, _START_SECONDS)
+
+    async def _answers(self) -> bool:
+        async with insecure_channel(self.address) as channel:
+            async with asyncio.timeout(_START_SECONDS):
+                await channel.channel_ready()
+        return True
+
+
+class MeasuredService(ServiceProcess):
+    """One of the services, as it is in production, on a core."""
+
+    def __init__(
+        self, package: str, variables: dict[str, str], directory: Path, core: list[int]
+    ) -> None:
+        self._core = core
+        super().__init__(package, variables, directory)
+
+    async def start(self) -> None:
+        """Start it and wait until its health says SERVING."""
+        with _on(self._core):
+            await super().start()
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Postgres with a generated shop, and an empty Valkey; URLs by role.
+
+    `server_core` is for the process that is measured; we and all else run on the others.
+    """
+
+    postgres: PostgresServer
+    valkey: ValkeyServer
+    url: str
+    booking_url: str
+    cache_url: str
+    organization_id: int
+    directory: Path
+    server_core: list[int]
+
+
+@asynccontextmanager
+async def stand() -> AsyncIterator[Stand]:
+    """Start what the services need. With one core only, all share it."""
+    cores = _cores()
+    server_core = cores[-1:] if len(cores) > 1 else []
+    with (
+        tempfile.TemporaryDirectory(prefix="chairside-benchmark-") as name,
+        _on([core for core in cores if core not in server_core]),
+    ):
+        directory = Path(name)
+        directory.chmod(0o755)  # noqa: ASYNC240 - nothing else runs yet
+        async with (
+            PostgresServer(directory / "postgres", durable=False) as postgres,
+            ValkeyServer(directory / "valkey") as valkey,
+        ):
+            await databases.create_database(postgres.url(), DATABASE)
+            url = postgres.url(DATABASE)
+            await databases.migrate(url, _PASSWORD)
+            made = await generate(
+                url,
+                GeneratorOptions(barbers=6, months=3),
+                now=datetime.now(UTC),
+                console=Console(file=StringIO()),
+            )
+            yield Stand(
+                postgres,
+                valkey,
+                url,
+                databases.role_url(url, databases.BOOKING_ROLE, _PASSWORD),
+                databases.role_url(url, databases.CACHE_ROLE, _PASSWORD),
+                made.organization_id,
+                directory,
+                server_core,
+            )
+
+
+def serve_booking(at: Stand, cache: MeasuredService) -> MeasuredService:
+    """Return the booking service, to be entered; it reads through `cache`."""
+    return MeasuredService(
+        "booking_service",
+        {
+            "CHAIRSIDE_BOOKING_LISTEN": "127.0.0.1:0",
+            "CHAIRSIDE_BOOKING_METRICS_LISTEN": "127.0.0.1:0",
+            "CHAIRSIDE_BOOKING_DATABASE_URL": at.booking_url,
+            "CHAIRSIDE_BOOKING_CACHE_TARGET": cache.address,
+        },
+        at.directory,
+        at.server_core,
+    )
+
+
+def serve_cache(at: Stand) -> MeasuredService:
+    """Return the cache service, to be entered; access log and metrics are on."""
+    return MeasuredService(
+        "cache_service",
+        {
+            "CHAIRSIDE_CACHE_LISTEN": "127.0.0.1:0",
+            "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0",
+            "CHAIRSIDE_CACHE_DATABASE_URL": at.cache_url,
+            "CHAIRSIDE_CACHE_REDIS_URL": at.valkey.url,
+            # Entries must not expire within a run.
+            "CHAIRSIDE_CACHE_TTLS": '{"availability": 86400}',
+            # Nor may a busy machine look like a Redis that is away.
+            "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
+        },
+        at.directory,
+        at.server_core,
+    )
