@@ -28,9 +28,10 @@ class Settings(ProcessSettings):
     cache_target: Annotated[str, AfterValidator(_target)] = "127.0.0.1:50051"
     # A mutation waits so long for the cache, then answers with cache_applied = false.
     cache_timeout: Annotated[float, Field(gt=0, le=30)] = 1.0
-    # Transactions at once; those above wait at most `pool_timeout` for a connection.
+    # Transactions at once; those above wait at most `pool_timeout` for a connection. Long,
+    # because the call's own deadline ends the wait of those who cannot.
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    pool_timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
     # How often requests that can no longer be repeated are forgotten.
     purge_interval: Annotated[float, Field(ge=1, le=86_400)] = 600.0

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from booking_service.use_cases import idempotency
 from booking_service.use_cases.faults import is_contention, raise_translated
 from booking_service.use_cases.idempotency import Request, Success
-from booking_service.use_cases.ports import CacheNotifier, Changes, Tokens, Units
+from booking_service.use_cases.ports import CacheNotifier, Changes, Tokens, Unit, Units
 from booking_service.use_cases.room import SLOT_TAKEN
 from booking_service.use_cases.transaction import Contended, Transaction
 from service_kit.clock import Clock
@@ -30,6 +30,8 @@ Work = Callable[[Transaction], Awaitable[bytes]]
 
 _RETRIES = 3
 _BACKOFF = 0.02
+_TOKEN = "token"  # noqa: S105 - the key of an error's metadata
+_SNAPSHOT = select(cast(func.pg_current_snapshot(), Text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +100,21 @@ class Mutations:
         try:
             return await self._attempts(request, work, end, deciding)
         except ServiceError as error:
-            if error.status == "ABORTED" or error.reason == SLOT_TAKEN:
-                await self._say_when(error)
+            if _reveals(error) and _TOKEN not in error.metadata:
+                with suppress(SQLAlchemyError, OSError, ServiceError):
+                    async with self._units() as unit:
+                        await self._say_when(error, unit)
             raise
 
-    async def _say_when(self, error: ServiceError) -> None:
+    async def _say_when(self, error: ServiceError, unit: Unit) -> None:
         """Give an error that reveals someone else's change a token that has seen it.
 
         That change may not be acknowledged yet: without the token, a read after
         SLOT_TAKEN could still show the slot as free.
         """
-        statement = select(cast(func.pg_current_snapshot(), Text))
-        with suppress(SQLAlchemyError, OSError, ServiceError):
-            async with self._units() as unit:
-                snapshot = await unit.connection.scalar(statement)
-                token = self._tokens.snapshot(await unit.database(), str(snapshot))
-            error.metadata["token"] = b64encode(token).decode()
+        snapshot = await unit.connection.scalar(_SNAPSHOT)
+        token = self._tokens.snapshot(await unit.database(), str(snapshot))
+        error.metadata[_TOKEN] = b64encode(token).decode()
 
     async def _attempts(
         self, request: Request, work: Work, end: float, deciding: asyncio.Event
@@ -137,7 +138,13 @@ class Mutations:
             tx = Transaction(unit.connection, self._clock.now())
             success = await idempotency.claim(tx, request)
             if success is None:
-                response = await work(tx)
+                try:
+                    response = await work(tx)
+                except ServiceError as error:
+                    if _reveals(error):
+                        # On this connection: a crowd that lost must not queue for a second one.
+                        await self._say_when(error, unit)
+                    raise
                 success = Success(response, await unit.changes())
                 await idempotency.store(tx, request, success)
                 deciding.set()
@@ -170,3 +177,7 @@ class Mutations:
     def _keep(self, task: asyncio.Task[Answer] | asyncio.Task[bool]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _reveals(error: ServiceError) -> bool:
+    return error.status == "ABORTED" or error.reason == SLOT_TAKEN
