@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,6 +22,8 @@ from service_kit.validation import Violations
 __all__ = ["ClientPage", "list_clients"]
 
 _MAX_QUERY = 100
+_ANY_LETTERS = "pg_c_utf8"
+"""Knows the case of every letter, where a database's own locale may know only ASCII's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,10 @@ def _select(page: ClientPage) -> Select[Any]:
     if not page.include_deleted:
         statement = statement.where(~clients.c.deleted)
     if page.query:
+        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", page.query) + "%"
+        found_in = (clients.c.name, clients.c.email, clients.c.phone)
         statement = statement.where(
-            or_(
-                *(
-                    column.icontains(page.query, autoescape=True)
-                    for column in (clients.c.name, clients.c.email, clients.c.phone)
-                )
-            )
+            or_(*(column.collate(_ANY_LETTERS).ilike(pattern) for column in found_in))
         )
     return statement
 

@@ -27,6 +27,8 @@ APPOINTMENTS = (
     (3, 1, 3, "completed", "2017-11-05 01:30", 30),
     (3, 2, 3, "no_show", "2018-03-05 15:00", 45),
     (2, 1, 5, "completed", "2017-01-10 10:00", 30),
+    (3, 1, 4, "no_show", "2018-03-28 10:00", 30),
+    (3, 1, 4, "cancelled", "2018-03-29 10:00", 30),
 )
 # Appointment (0: retail), who took it, client, amount, status, local moment.
 PAYMENTS = (

@@ -46,7 +46,7 @@ SHOPS = (SmallShop(1, "America/New_York"), SmallShop(2, "Asia/Kolkata"))
 MARCH, APRIL, YEAR_BEFORE = date(2018, 3, 1), date(2018, 4, 1), date(2017, 1, 1)
 DAYS = [date(2018, 3, 9) + timedelta(days=n) for n in range(0, 24, 2)]
 
-CHANGES = 60
+CHANGES = 40
 _LOG = logging.getLogger(__name__)
 
 Entry = tuple[CachedQuery[Any], Any]
