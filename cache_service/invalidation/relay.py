@@ -80,9 +80,14 @@ class Relay:
     def _event(self, row: OutboxRow) -> Event:
         """Read an event; one that this version cannot read touches its whole organization."""
         try:
-            return Parse(row.event, Event())
+            event = Parse(row.event, Event())
         except ParseError as error:
-            self._log.error("unreadable event", xid=row.xid, error=str(error), tag=SCOPE)
-            event = Event(organization_id=row.organization_id)
-            event.organization.SetInParent()
-            return event
+            why = str(error)
+        else:
+            if event.organization_id == row.organization_id and event.WhichOneof("change"):
+                return event
+            why = "it names no change of its row's organization"
+        self._log.error("unreadable event", xid=row.xid, error=why, tag=SCOPE)
+        event = Event(organization_id=row.organization_id)
+        event.organization.SetInParent()
+        return event

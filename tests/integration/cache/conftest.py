@@ -1,0 +1,47 @@
+"""One running cache service for all tests that do it no harm; each has a shop of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from devstack.valkey import ValkeyServer
+from tests.conftest import NewDatabase
+from tests.integration.cache.running import Cache, start_cache
+from tests.integration.cache.shops import Shop, open_shop
+from tests.support.stack import Database
+
+
+@pytest.fixture(scope="package")
+async def shared_database(new_database: NewDatabase) -> AsyncIterator[Database]:
+    """Give all of these tests one database."""
+    async with new_database() as database:
+        yield database
+
+
+@pytest.fixture(scope="package")
+async def cache(shared_database: Database, server_directory: Path) -> AsyncIterator[Cache]:
+    """Run the service over that database and a Redis of its own."""
+    directory = server_directory / "cache-tests"
+    async with (
+        ValkeyServer(directory) as valkey,
+        start_cache(shared_database.cache_url, valkey.url, directory) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+async def connection(shared_database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """Connect to the database as its owner, as somebody with psql does."""
+    opened = await asyncpg.connect(shared_database.url)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
+async def shop(connection: asyncpg.Connection) -> Shop:
+    """Open a shop in New York with one barber, nine to five, slots of an hour."""
+    return await open_shop(connection)
