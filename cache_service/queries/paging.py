@@ -48,7 +48,10 @@ def next_token(filters: tuple[object, ...], after: Key) -> str:
     `filters` are plain values, the organization with them. The page's size is none of them:
     it may change from page to page.
     """
-    body = struct.pack(f">B8s{len(after)}q", _VERSION, _digest(filters), *after)
+    # The digest is of filters and position, so that a damaged token is known for one.
+    # Numbers, texts, days and tuples of them: their repr is one text for one value.
+    digest = blake2b(repr((filters, after)).encode(), digest_size=_DIGEST_BYTES).digest()
+    body = struct.pack(f">B{_DIGEST_BYTES}s{len(after)}q", _VERSION, digest, *after)
     return urlsafe_b64encode(body).decode().rstrip("=")
 
 
@@ -61,22 +64,13 @@ def position(
     """
     if not token:
         return None
-    form = struct.Struct(f">B8s{parts}q")
     try:
         body = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
-        version, digest, *after = form.unpack(body)
+        _, _, *after = struct.unpack(f">B{_DIGEST_BYTES}s{parts}q", body)
     except (NotBase64, UnicodeEncodeError, struct.error):
         found.add("page_token", "is not one of this method's")
         return None
-    if version != _VERSION:
-        found.add("page_token", "is of another version of this service")
-        return None
-    if digest != _digest(filters):
-        found.add("page_token", "was given for other filters")
+    if token != next_token(filters, tuple(after)):
+        found.add("page_token", "was given for other filters, or is damaged")
         return None
     return tuple(after)
-
-
-def _digest(filters: tuple[object, ...]) -> bytes:
-    # Numbers, texts, days and tuples of them: their repr is one text for one value.
-    return blake2b(repr(filters).encode(), digest_size=_DIGEST_BYTES).digest()

@@ -274,5 +274,5 @@ def _rates(of: Counter[str]) -> tuple[float, float, float]:
     return tuple(pct(of[status], of.total()) for status in ("completed", "cancelled", "no_show"))  # type: ignore[return-value]
 
 
-def _pairs(periods: Any) -> list[tuple[int, int]]:  # noqa: ANN401 - asyncpg's ranges
+def _pairs(periods: Any) -> list[tuple[int, int]]:
     return [(p.lower, p.upper) for p in periods]

@@ -1,0 +1,1 @@
+"""Cached reads without a database: validation, keys, tags, cuts by now."""
