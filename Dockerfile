@@ -1,0 +1,29 @@
+# One image for both services; what runs is the command's affair.
+FROM python:3.11-slim AS build
+WORKDIR /build
+COPY requirements-uv.lock requirements-runtime.lock ./
+RUN python -m venv /opt/chairside \
+    && python -m pip install --no-cache-dir --require-hashes -r requirements-uv.lock \
+    && uv pip sync --no-cache --python /opt/chairside/bin/python --require-hashes \
+        requirements-runtime.lock
+COPY protos protos
+RUN mkdir /app \
+    && packages="$(/opt/chairside/bin/python -c \
+        'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+    && /opt/chairside/bin/python -m grpc_tools.protoc -Iprotos -I"$packages" \
+        --python_out=/app --grpc_python_out=/app $(find protos -name '*.proto')
+COPY service_kit /app/service_kit
+COPY booking_service /app/booking_service
+COPY cache_service /app/cache_service
+RUN /opt/chairside/bin/python -m compileall -q /app
+
+FROM python:3.11-slim
+RUN useradd --system --no-create-home --uid 10001 chairside
+COPY --from=build /opt/chairside /opt/chairside
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/opt/chairside/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER chairside
+# 50051 cache, 50052 booking, 9101 and 9102 their metrics.
+EXPOSE 50051 50052 9101 9102
+CMD ["python", "-m", "cache_service", "serve"]
