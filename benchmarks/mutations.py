@@ -35,9 +35,9 @@ async def measure(rounds: int) -> list[Section]:
             command=f"python {' '.join(command)}",
             about=(
                 "Commits a second at 8 connections, on a Postgres with fsync: an appointment with\n"
-                "triggers, outbox, the reading of its events and their deletion, against an insert\n"
-                "into a table with the same columns, indexes and constraints and no trigger.\n"
-                "Invalidate is not counted. `bare again` is the noise."
+                "triggers, outbox, the reading of its events and their deletion, against an\n"
+                "insert into a table with the same columns, indexes and constraints and no\n"
+                "trigger. Invalidate is not counted. `bare again` is the noise."
             ),
             columns=("", "Commits a second", "Of the bare insert"),
             rows=[
