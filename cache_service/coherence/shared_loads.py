@@ -16,6 +16,10 @@ __all__ = ["SharedLoads"]
 T = TypeVar("T")
 
 
+class _ComposedLoadError(Exception):
+    """A load of several entries failed; `__cause__` is why, which may concern one of them."""
+
+
 class SharedLoads(Generic[T]):
     """Runs loads in tasks of their own and lets callers join them.
 
@@ -35,7 +39,9 @@ class SharedLoads(Generic[T]):
         """Return each key's result, and whether another caller's load gave it.
 
         `load(positions)` is called once, at once, with the positions of those keys that
-        nobody loads yet; its results are in their order. Raises what the loads raise.
+        nobody loads yet; its results are in their order. Raises what the loads raise; but
+        where another caller's load of several entries failed, perhaps for what only that
+        caller asked for, those joined are loaded once more.
         """
         loop = asyncio.get_running_loop()
         mine: dict[int, asyncio.Future[T]] = {}
@@ -48,8 +54,29 @@ class SharedLoads(Generic[T]):
         if mine:
             self._start(self._run([keys[position] for position in mine], mine, load))
         # Shielded: who goes away leaves the others their result.
-        results = await asyncio.gather(*map(asyncio.shield, waited))
-        return [(one, position not in mine) for position, one in enumerate(results)]
+        found = await asyncio.gather(*map(asyncio.shield, waited), return_exceptions=True)
+        for position in mine:
+            _raised(found[position])  # One's own error comes before anybody else's.
+        again = [
+            position
+            for position, one in enumerate(found)
+            if position not in mine and isinstance(one, _ComposedLoadError)
+        ]
+        if not again:
+            return [(_raised(one), position not in mine) for position, one in enumerate(found)]
+
+        async def load_again(positions: Sequence[int]) -> Sequence[T]:
+            return await load([again[position] for position in positions])
+
+        # Under keys of its own: nobody joins what was tried before.
+        own = await self.join([object() for _ in again], load_again)
+        loaded = {position: one for position, (one, _) in zip(again, own, strict=True)}
+        return [
+            (loaded[position], False)
+            if position in loaded
+            else (_raised(one), position not in mine)
+            for position, one in enumerate(found)
+        ]
 
     def leave(self, keys: Sequence[Hashable]) -> None:
         """Let nobody join these keys any more; who waits for them still gets the result."""
@@ -74,8 +101,12 @@ class SharedLoads(Generic[T]):
         try:
             results = await load(list(mine))
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+            told = error
+            if len(mine) > 1:
+                told = _ComposedLoadError()
+                told.__cause__ = error
             for future in mine.values():
-                future.set_exception(error)
+                future.set_exception(told)
                 future.exception()  # Retrieved: who waited may be gone.
         else:
             for future, result in zip(mine.values(), results, strict=True):
@@ -89,3 +120,12 @@ class SharedLoads(Generic[T]):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _raised(found: T | BaseException) -> T:
+    """Return a result; raise what a load raised."""
+    if isinstance(found, _ComposedLoadError) and found.__cause__ is not None:
+        raise found.__cause__
+    if isinstance(found, BaseException):
+        raise found
+    return found
