@@ -1,6 +1,6 @@
 """The reports in plain Python over whole tables, written from their definitions alone.
 
-Slow and simple on purpose: open time is counted ten minutes by ten, money day by day.
+Slow and simple on purpose: open time is counted five minutes by five, money day by day.
 Nothing here is shared with what it checks.
 """
 
@@ -17,8 +17,8 @@ import asyncpg
 __all__ = ["Books", "read_books"]
 
 _MINUTE = timedelta(minutes=1)
-_STEP = 10
-"""Minutes by which open time is counted: every bound of the small shop is a multiple."""
+_STEP = 5
+"""Minutes by which open time is counted: every bound of the shops it counts is a multiple."""
 _DAY = timedelta(days=1)
 Row = Any
 
