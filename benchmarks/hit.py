@@ -7,7 +7,6 @@ Postgres run on the others. Rounds take turns, and the echo runs twice in each.
 
 import asyncio
 import statistics
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from operator import attrgetter
 import asyncpg
 import grpc
 from google.type.date_pb2 import Date
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import h2load
 from benchmarks.report import Bound, Section
@@ -96,12 +94,8 @@ async def _checked_answer(address: str, request: Request) -> Response:
 
 def _counts(service: MeasuredService) -> tuple[int, int]:
     """Return the calls answered OK and the entries answered by a hit, as the service counts."""
-    url = f"http://127.0.0.1:{service.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        text = answer.read().decode()
-    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
     answered = hits = 0.0
-    for sample in samples:
+    for sample in service.counts():
         labels = sample.labels
         if sample.name == "grpc_server_handled_total" and labels["grpc_code"] == "OK":
             answered += sample.value * (labels["grpc_method"] == "GetAvailability")

@@ -185,10 +185,13 @@ async def measure(calls: int) -> list[Section]:
             await _mutate(shop, stub, round(turn * _MUTATIONS))
             for name, service in services.items():
                 held[name].append(_megabytes(service))
-    return [_section(held, calls)]
+        answered = {name: service.answered() for name, service in services.items()}
+    return [_section(held, answered, calls)]
 
 
-def _section(held: dict[str, list[float]], calls: int) -> Section:
+def _section(
+    held: dict[str, list[float]], answered: dict[str, dict[str, int]], calls: int
+) -> Section:
     middle = _TURNS // 2
     return Section(
         title="Memory after many calls",
@@ -198,7 +201,7 @@ def _section(held: dict[str, list[float]], calls: int) -> Section:
             "cache service in turn; GetAppointment, SearchAvailability, bookings and\n"
             "cancellations (5 %) of the booking service. The growth is that of the second half."
         ),
-        columns=("", "At the start", "Half way", "At the end", "Growth of 1,000 calls"),
+        columns=("", "At the start", "Half way", "At the end", "Growth of 1,000 calls", "Answers"),
         rows=[
             (
                 name,
@@ -206,6 +209,7 @@ def _section(held: dict[str, list[float]], calls: int) -> Section:
                 f"{sizes[middle]:.0f} MB",
                 f"{sizes[-1]:.0f} MB",
                 f"{(sizes[-1] - sizes[middle]) / (calls / 2) * 1e6:.0f} kB",
+                ", ".join(f"{code} {number:,}" for code, number in answered[name].items()),
             )
             for name, sizes in held.items()
         ],

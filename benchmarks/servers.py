@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from datetime import UTC, datetime
 from functools import cache
 from io import StringIO
 from pathlib import Path
+from urllib.request import urlopen
 
 from grpc.aio import insecure_channel
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from rich.console import Console
 
 from booking_service.importing.commands import generate
@@ -101,6 +105,21 @@ class MeasuredService(ServiceProcess):
         """Start it and wait until its health says SERVING."""
         with _on(self._core):
             await super().start()
+
+    def counts(self) -> list[Sample]:
+        """Return what it counted so far, as Prometheus reads it."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urlopen(url, timeout=5) as answer:
+            text = answer.read().decode()
+        return [one for family in text_string_to_metric_families(text) for one in family.samples]
+
+    def answered(self) -> dict[str, int]:
+        """Return the calls finished by status code, health checks included."""
+        found: dict[str, int] = defaultdict(int)
+        for sample in self.counts():
+            if sample.name == "grpc_server_handled_total":
+                found[sample.labels["grpc_code"]] += int(sample.value)
+        return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

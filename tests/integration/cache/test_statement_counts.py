@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
-from google.type.money_pb2 import Money
 
 from chairside.cache.v1 import analytics_pb2
 from chairside.cache.v1 import cache_service_pb2 as pb
@@ -94,7 +93,7 @@ async def _ask(stub: CacheServiceStub, name: str, shop: Shop, client_id: int) ->
         "six_figure": pb.GetAnalyticsRequest(
             **who,
             as_of_date=MONDAY,
-            six_figure=analytics_pb2.SixFigureOptions(target_annual_income=Money(units=100_000)),
+            six_figure=analytics_pb2.SixFigureOptions(target_annual_income=100_000),
         ),
     }
     method = name if hasattr(stub, name) else "GetAnalytics"
