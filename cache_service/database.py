@@ -31,6 +31,9 @@ _IDENTITY = text("""
     FROM pg_control_system(), authority
 """)
 
+_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
+"""SQL states of a server that starts, stops, crashed, or takes no more connections."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -91,7 +94,8 @@ async def _translated() -> AsyncIterator[None]:
         message = "the database does not answer"
         raise Unavailable("DATABASE_UNAVAILABLE", message) from error
     except DBAPIError as error:
-        if not (error.connection_invalidated or isinstance(error, InterfaceError)):
+        away = error.connection_invalidated or isinstance(error, InterfaceError)
+        if not away and str(getattr(error.orig, "sqlstate", "")) not in _AWAY:
             raise
         message = "the database does not answer"
         raise Unavailable("DATABASE_UNAVAILABLE", message) from error

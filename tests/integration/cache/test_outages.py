@@ -1,0 +1,177 @@
+"""The service when Redis or Postgres is away, and when they come back."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from chairside.cache.v1 import cache_service_pb2 as pb
+from devstack import databases
+from devstack.postgres import PostgresServer
+from devstack.valkey import ValkeyServer
+from tests.integration.cache.running import Cache, refused, source, start_cache, starts
+from tests.integration.cache.shops import Shop, open_shop
+from tests.support.grpc_server import details_of
+from tests.support.stack import ROLE_PASSWORD, Database
+from tests.support.waiting import eventually
+
+MONDAY = date(2025, 3, 10)
+
+
+@asynccontextmanager
+async def _cache_of(
+    database: Database, valkey: ValkeyServer, logs: Path
+) -> AsyncIterator[tuple[Cache, Shop]]:
+    connection = await asyncpg.connect(database.url)
+    try:
+        shop = await open_shop(connection)
+        variables = {"CHAIRSIDE_CACHE_REDIS_TIMEOUT": "0.25"}
+        async with start_cache(database.cache_url, valkey.url, logs, variables) as cache:
+            yield cache, shop
+    finally:
+        await connection.close()
+
+
+def _everything_of(shop: Shop) -> pb.InvalidateRequest:
+    return pb.InvalidateRequest(scope=pb.Scope(organization_id=shop.organization_id))
+
+
+def _retry_of(error: grpc.aio.AioRpcError, reason: str) -> float:
+    """Check that it is UNAVAILABLE for this reason; return after how long to come again."""
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    details: dict[str, Message] = details_of(error)
+    assert details["ErrorInfo"].reason == reason  # type: ignore[attr-defined]
+    seconds: float = details["RetryInfo"].retry_delay.ToMicroseconds() / 1e6  # type: ignore[attr-defined]
+    return seconds
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_without_redis_reads_come_from_the_database(
+    database: Database, own_valkey: ValkeyServer, tmp_path: Path, fault: str
+) -> None:
+    """Reads go on and see every change, no invalidation is acknowledged, and all recovers."""
+    async with _cache_of(database, own_valkey, tmp_path) as (cache, shop):
+        ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
+        await cache.availability(*ask)
+        assert source(await cache.availability(*ask)) == "REDIS"
+        assert cache.metric("chairside_cache_redis_connected") == 1
+        if fault == "killed":
+            await own_valkey.kill()
+        else:
+            own_valkey.signal(signal.SIGSTOP)
+        try:
+            await _without_redis(cache, shop)
+        finally:
+            if fault == "frozen":
+                own_valkey.signal(signal.SIGCONT)
+        if fault == "killed":
+            await own_valkey.start()
+
+        async def again() -> bool:
+            return source(await cache.availability(*ask)) == "REDIS"
+
+        await eventually(again)
+        assert cache.metric("chairside_cache_redis_connected") == 1
+        assert (await cache.stub.GetStats(pb.GetStatsRequest())).redis_available
+
+        async def emptied() -> bool:  # what nobody could acknowledge is relayed
+            return await shop.connection.fetchval("SELECT count(*) FROM outbox") == 0
+
+        await eventually(emptied, seconds=2)
+        answer = await cache.availability(*ask)
+        assert shop.at("2025-03-10 10:00") not in starts(answer)[shop.barbers[0]]
+        assert (await cache.stub.Invalidate(_everything_of(shop))).token
+
+
+async def _without_redis(cache: Cache, shop: Shop) -> None:
+    ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
+    first = await cache.availability(*ask)
+    assert source(first) == "DATABASE"
+
+    async def noticed() -> bool:
+        return cache.metric("chairside_cache_redis_connected") == 0
+
+    await eventually(noticed)
+    await shop.book(shop.at("2025-03-10 10:00"))
+    answer = await cache.availability(*ask)
+    assert source(answer) == "DATABASE"
+    assert shop.at("2025-03-10 10:00") not in starts(answer)[shop.barbers[0]]
+    error = await refused(cache.stub.Invalidate(_everything_of(shop)))
+    assert _retry_of(error, "CACHE_UNAVAILABLE") > 0
+    assert (await cache.stub.Warm(pb.WarmRequest(organization_id=1, days_ahead=1))) is not None
+    stats = await cache.stub.GetStats(pb.GetStatsRequest())
+    assert not stats.redis_available
+    assert stats.redis_used_memory_bytes == 0
+    assert await cache.process.serving()
+    assert "redis away" in cache.process.output()
+
+
+async def test_without_postgres_hits_go_on(
+    own_valkey: ValkeyServer, server_directory: Path, tmp_path: Path
+) -> None:
+    """Hits are answered, misses UNAVAILABLE and nothing else, and all recovers by itself."""
+    directory = server_directory / "postgres-to-stop"
+    async with PostgresServer(directory, durable=False) as postgres:
+        await databases.create_database(postgres.url(), "shop")
+        await databases.migrate(postgres.url("shop"), ROLE_PASSWORD)
+        url = postgres.url("shop")
+        cache_url = databases.role_url(url, databases.CACHE_ROLE, ROLE_PASSWORD)
+        database = Database("shop", url, url, cache_url)
+        async with _cache_of(database, own_valkey, tmp_path) as (cache, shop):
+            await _around_a_restart_of_postgres(cache, shop, postgres)
+
+
+async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: PostgresServer) -> None:
+    ask = shop.organization_id, shop.services[0], shop.barbers
+    await cache.availability(*ask, MONDAY)
+    neighbour = await open_shop(shop.connection)
+    elsewhere = neighbour.organization_id, neighbour.services[0], neighbour.barbers
+    await cache.availability(*elsewhere, MONDAY)
+    codes: set[tuple[str, str]] = set()
+    stop = asyncio.Event()
+    misses = 0
+
+    async def miss() -> bool:
+        """Read a day that was not read before; tell whether it was answered."""
+        nonlocal misses
+        misses += 1
+        try:
+            await cache.availability(*ask, date.fromordinal(MONDAY.toordinal() + misses % 200))
+        except grpc.aio.AioRpcError as error:
+            codes.add((error.code().name, details_of(error)["ErrorInfo"].reason))  # type: ignore[attr-defined]
+            return False
+        return True
+
+    async def keep_missing() -> None:
+        while not stop.is_set():
+            await miss()
+            await cache.stub.Invalidate(_everything_of(shop))
+
+    missing = asyncio.create_task(keep_missing())
+    await postgres.stop()
+    stop.set()
+    await missing
+    error = await refused(cache.availability(*ask, MONDAY))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    hit = await cache.availability(*elsewhere, MONDAY)
+    assert source(hit) == "REDIS"
+    assert len(starts(hit)[elsewhere[2][0]]) == 8
+    assert (await cache.stub.Invalidate(_everything_of(shop))).token == b""
+    assert await cache.process.serving()
+    stop.clear()
+    missing = asyncio.create_task(keep_missing())
+    await postgres.start()
+    await eventually(miss, seconds=10)
+    stop.set()
+    await missing
+    assert codes <= {("UNAVAILABLE", "DATABASE_UNAVAILABLE")}
+    assert source(await cache.availability(*ask, MONDAY)) == "DATABASE"
+    assert source(await cache.availability(*ask, MONDAY)) == "REDIS"
+    assert "Traceback" not in cache.process.output()
