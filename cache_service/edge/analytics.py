@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cache_service.edge.declared import DeclaredReads
+from cache_service.edge.freshness import read_consistency
 from cache_service.queries.declare import CachedQuery
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.errors import Unimplemented
@@ -33,6 +34,7 @@ class Analytics:
             violations = Violations()
             violations.id("organization_id", request.organization_id)
             violations.optional_id("barber_id", request.barber_id)
+            read_consistency(violations, request.consistency)
             violations.add("report", "is required")
             violations.raise_if_any()
         query = self._reports.get(str(report))

@@ -18,6 +18,7 @@ from cache_service.edge.freshness import cache_info, outcome_of, read_consistenc
 from cache_service.queries.declare import CachedQuery
 from cache_service.queries.shop import Shop, ShopArguments, shop_settings
 from service_kit.clock import Clock
+from service_kit.errors import InvalidArgument
 from service_kit.rpc import Context, annotate
 from service_kit.validation import Violations
 
@@ -74,11 +75,16 @@ class DeclaredReads:
             raise TypeError(message)
         violations = Violations()
         consistency = read_consistency(violations, request.consistency)
+        try:
+            # Any day will do to tell what is wrong before the shop is asked for its own.
+            arguments = rpc.arguments(request, self._clock.now().date())
+        except InvalidArgument as error:
+            for violation in error.violations:
+                violations.add(*violation)
         violations.raise_if_any()
-        today = None
         if rpc.needs_today(request):
             today = await self.today(request.organization_id, consistency)
-        arguments = rpc.arguments(request, today)
+            arguments = rpc.arguments(request, today)
         answers = await self._reads.read(query, arguments, consistency)
         annotate(context, outcome=outcome_of(answers).value)
         payloads = [answer.payload for answer in answers]
@@ -90,10 +96,8 @@ class DeclaredReads:
             )
         return body + cache_info(cache_info_number, answers, self._time())
 
-    async def today(self, organization_id: int, consistency: Consistency) -> date | None:
-        """Return the shop's local day by a guarded read; None for an id that cannot be."""
-        if organization_id <= 0:
-            return None
+    async def today(self, organization_id: int, consistency: Consistency) -> date:
+        """Return the shop's local day by a guarded read."""
         shop, _ = await self.shop(organization_id, consistency)
         return shop.today(self._clock.now())
 

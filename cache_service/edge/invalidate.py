@@ -38,7 +38,7 @@ class Invalidate:
         _validate(request)
         touched: dict[int, set[str]] = defaultdict(set, tags_by_organization(request.events))
         for tag in request.tags:
-            touched[tag.organization_id].add(tag.name)
+            touched[tag.organization_id].add(tag.name.strip())
         if request.HasField("scope"):
             touched[request.scope.organization_id] |= tags_of_scope(request.scope)
         try:
