@@ -1,0 +1,1 @@
+"""The running system, seen from outside: grpcurl, the README, signals and kills, the tour."""

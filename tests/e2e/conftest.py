@@ -1,0 +1,24 @@
+"""A running system with a shop as `make run` makes it up: organization 1."""
+
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from devstack.services import environment
+from tests.conftest import NewDatabase, NewSystem
+from tests.e2e.programs import run
+from tests.support.stack import System
+
+
+@pytest.fixture(scope="package")
+async def town(new_system: NewSystem, new_database: NewDatabase) -> AsyncIterator[System]:
+    """Run both services over a generated shop; for tests that kill nothing."""
+    async with new_database() as database:
+        made = await run(
+            [sys.executable, "-m", "booking_service", "generate"],
+            environment({"CHAIRSIDE_BOOKING_DATABASE_URL": database.url}),
+        )
+        assert made.code == 0, made.err
+        async with new_system(database=database) as system:
+            yield system

@@ -1,0 +1,56 @@
+"""Run programs as a newcomer does, and read what they print."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ROOT", "Ran", "grpcurl", "run"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a program ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Read what it printed; it must have succeeded."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+async def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Ran:
+    """Run a program in the project's folder until it ends."""
+    process = await asyncio.create_subprocess_exec(
+        *arguments,
+        cwd=ROOT,
+        env=environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_SECONDS):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def grpcurl(*arguments: str, data: object = None) -> Ran:
+    """Run the grpcurl of this installation, knowing of the protos what reflection tells."""
+    program = Path(sys.executable).with_name("grpcurl")
+    sent = [] if data is None else ["-d", json.dumps(data)]
+    return await run([str(program), "-plaintext", "-max-time", "30", *sent, *arguments])
