@@ -43,6 +43,7 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
     for answer in answers:
         if not answer.outcome.cached:
             source = types_pb2.SOURCE_DATABASE
+            continue
         stale = stale or answer.outcome is Outcome.STALE
         filled_at = min(filled_at, answer.filled_at)
     nanos = int((now - filled_at) * 1e9)
