@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
-__all__ = ["ROOT", "Ran", "grpcurl", "run"]
+from devstack.services import ServiceProcess
+
+__all__ = ["ROOT", "Ran", "grpcurl", "run", "scrape"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _SECONDS = 60
@@ -54,3 +57,13 @@ async def grpcurl(*arguments: str, data: object = None) -> Ran:
     program = Path(sys.executable).with_name("grpcurl")
     sent = [] if data is None else ["-d", json.dumps(data)]
     return await run([str(program), "-plaintext", "-max-time", "30", *sent, *arguments])
+
+
+async def scrape(process: ServiceProcess) -> str:
+    """Return a service's metrics in Prometheus' text format."""
+
+    def read() -> str:
+        with urlopen(f"http://127.0.0.1:{process.metrics_port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    return await asyncio.to_thread(read)

@@ -1,0 +1,182 @@
+"""The README, held to the running system."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json import JSONDecodeError, loads
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from booking_service.settings import Settings as BookingSettings
+from cache_service.coherence.outcome import Outcome
+from cache_service.settings import Settings as CacheSettings
+from devstack.services import environment
+from service_kit.settings import SHARED, ProcessSettings
+from tests.e2e.programs import ROOT, run, scrape
+from tests.support.stack import System
+
+README = (ROOT / "README.md").read_text()
+PROCESSES: tuple[type[ProcessSettings], ...] = (CacheSettings, BookingSettings)
+METRIC = re.compile(r"\b(?:grpc_server|chairside_cache|chairside_booking)_[a-z_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command of a fenced console block, and what the README says it prints."""
+
+    command: str
+    output: str
+
+
+def examples() -> Iterator[Example]:
+    """Read them; a backslash at a line's end continues the command."""
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.replace("\\\n", " ").partition("\n")
+            yield Example(command, output.strip())
+
+
+EXAMPLES = list(examples())
+RUN = [one for one in EXAMPLES if re.search(r"grpcurl|python -m", one.command)]
+
+
+def covers(actual: Any, told: Any) -> bool:
+    """True if every key of what was told is there, with the same kind of value."""
+    if isinstance(told, dict):
+        return all(key in actual and covers(actual[key], told[key]) for key in told)
+    if isinstance(told, list):
+        return isinstance(actual, list) and all(covers(actual[0], one) for one in told)
+    return type(actual) is type(told)
+
+
+def test_what_covers_means() -> None:
+    """The control of the comparison: a key too few or another kind of value is seen."""
+    assert covers({"a": [{"b": "1", "c": 2}]}, {"a": [{"b": "7"}]})
+    assert not covers({"a": [{"c": 2}]}, {"a": [{"b": "7"}]})
+    assert not covers({"a": 1}, {"a": "1"})
+
+
+@pytest.mark.parametrize("example", RUN, ids=lambda one: one.command[-60:])
+async def test_an_example_gives_what_the_readme_says(town: System, example: Example) -> None:
+    """The command, with the ports of this system, succeeds and prints what stands there."""
+    command = (
+        example.command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+        .replace("127.0.0.1:50051", town.cache.address)
+        .replace("127.0.0.1:50052", town.booking.address)
+    )
+    ran = await run(["sh", "-c", command])
+    assert ran.code == 0, ran.err
+    assert ran.out.strip()
+    try:
+        told = loads(example.output or "{}")
+    except JSONDecodeError:
+        assert ran.out.split() == example.output.split()
+    else:
+        assert covers(loads(ran.out) if told else {}, told), ran.out
+
+
+async def test_the_second_time_the_source_is_redis(town: System) -> None:
+    """Asked again, the README's question of free slots is answered from Redis."""
+    (example,) = (one for one in RUN if "GetAvailability" in one.command)
+    for _ in range(2):
+        await test_an_example_gives_what_the_readme_says(town, example)
+    command = example.command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    ran = await run(["sh", "-c", command.replace("127.0.0.1:50051", town.cache.address)])
+    assert ran.json()["cache_info"]["source"] == "SOURCE_REDIS"
+
+
+def test_every_other_example_is_a_make_target() -> None:
+    """What is not run here is `make TARGET` of a target that there is."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    others = [one.command for one in EXAMPLES if one not in RUN]
+    inline = re.findall(r"`(make [^`]+)`", README)
+    assert others
+    for command in (*others, *inline):
+        assert re.match(r"make ([a-z]+)", command), command
+        assert command.split()[1] in targets, command
+
+
+@pytest.mark.parametrize("package", ["cache_service", "booking_service"])
+async def test_check_config_prints_what_holds_without_passwords(package: str) -> None:
+    """The command that the README names prints every setting, and hides the password."""
+    assert f"`python -m {package} check-config`" in " ".join(README.split())
+    prefix = f"CHAIRSIDE_{package.removesuffix('_service').upper()}_"
+    variables = environment({f"{prefix}DATABASE_URL": "postgresql://me:hushhush@h:1/d"})
+    ran = await run([sys.executable, "-m", package, "check-config"], variables)
+    assert ran.code == 0, ran.err
+    assert f"{prefix}DATABASE_URL=postgresql://me:***@h:1/d" in ran.out
+    assert "hushhush" not in ran.out + ran.err
+
+
+def variable(cls: type[ProcessSettings], field: str) -> str:
+    """Name a setting's variable."""
+    return ("CHAIRSIDE_" if field in SHARED else cls.prefix) + field.upper()
+
+
+def rows() -> Iterator[tuple[list[str], str]]:
+    """Read the table of settings: each row's variables in full, and its defaults."""
+    for line in README.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) != 3 or not re.search(r"CHAIRSIDE_|…_", cells[0]):
+            continue
+        names = []
+        for name in re.findall(r"`([^`]+)`", cells[0]):
+            short = name.startswith("…_")
+            names += [cls.prefix + name[2:] for cls in PROCESSES] if short else [name]
+        yield names, cells[1]
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    """Every variable of both processes, `…_X` standing for both; and no misspelt one anywhere."""
+    known = {variable(cls, field) for cls in PROCESSES for field in cls.model_fields}
+    named = [name for names, _ in rows() for name in names]
+    assert sorted(named) == sorted(known)
+    anywhere = set(re.findall(r"CHAIRSIDE_[A-Z_]*[A-Z]", README))
+    assert anywhere <= known
+
+
+def test_the_readme_tells_the_defaults() -> None:
+    """Each default stands in its variable's row."""
+    told = {name: default for names, default in rows() for name in names}
+    for cls in PROCESSES:
+        for field, info in cls.model_fields.items():
+            cell = told[variable(cls, field)]
+            if info.is_required():
+                assert cell == "required"
+                continue
+            default = info.get_default(call_default_factory=True)
+            numbers = [
+                float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.:])", cell)
+            ]
+            if isinstance(default, bool):
+                assert str(default).lower() in cell, field
+            elif isinstance(default, int | float):
+                assert default in numbers, field
+            elif default is not None:
+                assert str(default) in cell, field
+
+
+async def test_the_readme_names_every_metric_and_no_other(town: System) -> None:
+    """What both processes export stands in the section on metrics, and no other name does."""
+    exported = set()
+    for process in (town.cache, town.booking):
+        exported |= set(re.findall(r"^# TYPE (\S+)", await scrape(process), re.MULTILINE))
+    section = README.partition("## Metrics")[2].partition("\n## ")[0]
+    assert set(METRIC.findall(section)) == exported
+    assert all(f"`{outcome.value}`" in section for outcome in Outcome)
+
+
+def test_the_readme_is_short() -> None:
+    """Under 200 lines."""
+    assert len(README.splitlines()) < 200
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Relative links name files and folders of this repository."""
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    lost = [one for one in links if "://" not in one and not (page.parent / one).exists()]
+    assert not lost
