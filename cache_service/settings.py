@@ -21,10 +21,15 @@ def _ttls(value: object) -> object:
         found = json.loads(value)
     except ValueError:
         found = None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(map(_is_span, found.values())):
         message = 'must be a JSON object of seconds by query, e.g. {"availability": 300}'
-        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError
+        raise ValueError(message)
     return {name: timedelta(seconds=seconds) for name, seconds in found.items()}
+
+
+def _is_span(seconds: object) -> bool:
+    """Tell whether it is a number that a timedelta can hold; Ttl then bounds it."""
+    return type(seconds) in {int, float} and abs(float(str(seconds))) < 1e9  # noqa: PLR2004
 
 
 Ttl = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))]
