@@ -140,7 +140,7 @@ async def test_the_callers_own_deadline_is_passed_on() -> None:
     servicer = Servicer()
     async with serve_here(servicer) as served:
         await served.call("GetSchedule", timeout=7)
-    assert 5 < servicer.remaining <= 7
+    assert 5 < servicer.remaining < 7.1  # gRPC rounds up, by some milliseconds
 
 
 async def test_methods_that_are_not_there_are_refused_with_a_reason() -> None:
