@@ -105,6 +105,9 @@ class Link:
 
     def connected(self, direction: Direction, transport: asyncio.Transport) -> None:
         """Take the end that `direction` comes from; bytes of the other one go there."""
+        if self not in self.proxy.links:  # Reset before it was there.
+            transport.abort()
+            return
         self._transports[direction] = transport
         other = Direction.REPLIES if direction is Direction.REQUESTS else Direction.REQUESTS
         self.pipes[other].to = transport
@@ -232,5 +235,3 @@ class Proxy:
             self.counts["refused"] += 1
             link.abort()
             return
-        if self._cut or link not in self.links:
-            link.abort()
