@@ -21,6 +21,8 @@ SLOT_BYTES = 18
 """The length of one slot on the wire, as an element of BarberAvailability.slots."""
 _HEADER = struct.Struct("<HHHHH")
 _HELD = struct.Struct("<qqq")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _FIRST_SECOND, _END_SECOND = 1 << 28, 1 << 35
 """Instants whose varint has five bytes: the years 1978 to 3058."""
 
@@ -57,7 +59,8 @@ class DaySlots:
     """All slots of a day that no firm appointment meets, whatever the time is now.
 
     Free ones are kept as they go over the wire, so that dropping the past is a slice.
-    `held` ones (start, end, free_from) meet a pending appointment whose hold ends then.
+    `held` ones (start, end, free_from) meet a pending appointment whose hold ends then; that
+    is in microseconds, since a booking may be made from that very instant on.
     """
 
     time_zone: str
@@ -112,10 +115,11 @@ class DaySlots:
         free = self.wire[first * SLOT_BYTES : last * SLOT_BYTES]
         if not self.held:
             return free
+        instant = _microseconds(now)
         released = [
             (start, slot_bytes(start, end))
             for start, end, free_from in self.held
-            if free_from <= now.timestamp() and earliest <= start < latest
+            if free_from <= instant and earliest <= start < latest
         ]
         if not released:
             return free
@@ -184,6 +188,9 @@ def _day(facts: Facts, arguments: AvailabilityDay) -> DaySlots:
 
 
 def _seconds(slot: FreeSlot) -> tuple[int, int, int]:
-    # A hold that ends within a second is over at that second's end.
-    free_from = 0 if slot.free_from is None else -int(-slot.free_from.timestamp() // 1)
+    free_from = 0 if slot.free_from is None else _microseconds(slot.free_from)
     return int(slot.start.timestamp()), int(slot.end.timestamp()), free_from
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
