@@ -67,6 +67,8 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
+        # The text of an error is logged, and parameters are names and phone numbers, too.
+        hide_parameters=True,
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         execution_options={"postgresql_readonly": read_only},
         connect_args={
@@ -121,9 +123,12 @@ class Primary:
         """
         try:
             return await self._load(query, arguments)
-        except Unavailable:
+        except Unavailable as error:
             # A pooled connection that a restart of the server cut is found out only by its
-            # use, and the pool was emptied by that. A read may simply be done again.
+            # use, and the pool was emptied by that. A read may simply be done again; but not
+            # one that took too long, which would only ask twice as much of a slow server.
+            if isinstance(error.__cause__, TimeoutError):
+                raise
             return await self._load(query, arguments)
 
     async def _load(self, query: CachedQuery[A], arguments: Sequence[A]) -> Loaded:

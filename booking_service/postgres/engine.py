@@ -49,6 +49,8 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
+        # The text of an error is logged, and parameters are names and phone numbers, too.
+        hide_parameters=True,
         # A pre-ping costs a round trip for every transaction; a dead connection is an
         # error of one call instead, and the pool then drops all of them.
         pool_pre_ping=False,

@@ -10,7 +10,7 @@ from cache_service.invalidation.checks import check
 from cache_service.invalidation.invalidator import Invalidator, tags_by_organization
 from cache_service.invalidation.rules import tags_of_scope
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.errors import Unavailable
+from service_kit.errors import ResourceExhausted, Unavailable
 from service_kit.rpc import Context
 from service_kit.validation import Violations
 
@@ -51,13 +51,14 @@ class Invalidate:
         )
 
     async def _token(self) -> bytes:
-        """Return a token of all that is committed now; empty if the database is away.
+        """Return a token of all that is committed now; empty if the database is away or busy.
 
-        An empty token asks for the database, so that it is never too weak.
+        An empty token asks for the database, so that it is never too weak. What is applied is
+        applied: the caller must not be told that it is not.
         """
         try:
             return await self._primary.token()
-        except Unavailable:
+        except (ResourceExhausted, Unavailable):
             return b""
 
 

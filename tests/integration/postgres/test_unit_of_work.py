@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from booking_service.postgres.engine import make_engine
@@ -23,6 +24,16 @@ async def engine(shop: Shop) -> AsyncIterator[AsyncEngine]:
     made = make_engine(shop.database.booking_url, application_name="test", pool_size=5)
     yield made
     await made.dispose()
+
+
+async def test_an_errors_text_does_not_tell_whom_it_was_about(engine: AsyncEngine) -> None:
+    """What is logged of an unexpected error has the statement, and no client's name."""
+    statement = text("SELECT 1 / (length(CAST(:name AS text)) - 8)")
+    async with UnitsOfWork(engine)() as unit:
+        with pytest.raises(DBAPIError) as caught:
+            await unit.connection.execute(statement, {"name": "Jane Doe"})
+    assert "length" in str(caught.value)
+    assert "Jane" not in str(caught.value)
 
 
 async def test_changes_are_this_transactions_events(shop: Shop, engine: AsyncEngine) -> None:
