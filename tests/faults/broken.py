@@ -1,0 +1,75 @@
+"""`python -m tests.faults.broken RULE serve`: a cache service with one rule broken.
+
+Never part of the service: only the harness starts it, to see that the checker notices.
+"""
+
+import sys
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from cache_service import __main__ as service
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.ports import Load, Read
+from cache_service.stores.redis.store import RedisStore
+
+__all__ = ["RULES"]
+
+
+def _invalidate_nothing() -> None:
+    async def invalidate(_self: RedisStore, _organization_id: int, _tags: Sequence[str]) -> None:
+        return
+
+    RedisStore.invalidate = invalidate  # type: ignore[method-assign]
+
+
+def _delete_entries() -> None:
+    """Delete what is stored, as caches commonly do: a load under way stores the old answer."""
+
+    async def invalidate(self: RedisStore, organization_id: int, _tags: Sequence[str]) -> None:
+        call: Any = self._connection.call
+        keys = await call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
+        if keys:
+            await call("DEL", *keys)
+
+    RedisStore.invalidate = invalidate  # type: ignore[method-assign]
+
+
+def _share_by_query() -> None:
+    def shared_key(full_key: str, _nonces: tuple[bytes, ...]) -> Hashable:
+        return full_key
+
+    Filler.shared_key = staticmethod(shared_key)  # type: ignore[method-assign]
+
+
+def _guards_after_data() -> None:
+    async def fill(
+        self: Filler,
+        organization_id: int,
+        reads: Sequence[Read],
+        load: Load,
+        _nonces: Mapping[str, bytes | None],
+        *,
+        share: bool = True,
+    ) -> list[Answer]:
+        assert share
+        loaded = await self._loaded(organization_id, reads, range(len(reads)), load)
+        answers = self._answers(loaded, Outcome.MISS)
+        for read, answer in zip(reads, answers, strict=True):
+            guards = await self._store.claim(organization_id, read.tags)
+            await self._put(organization_id, read, tuple(guards), answer)
+        return answers
+
+    Filler.fill = fill  # type: ignore[method-assign]
+
+
+RULES: dict[str, Callable[[], None]] = {
+    "invalidate nothing": _invalidate_nothing,
+    "delete entries": _delete_entries,
+    "share by query": _share_by_query,
+    "guards after data": _guards_after_data,
+}
+
+if __name__ == "__main__":
+    RULES[sys.argv.pop(1)]()
+    service.cli()

@@ -1,0 +1,149 @@
+"""Judge a history: did any read miss what it had to show, or show what never was?"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.history import HELD, History, Query, Read, Visit, Write
+from tests.faults.judges import JUDGES, Finding
+from tests.faults.money import judge_client_money, judge_revenue
+from tests.faults.timeline import Due, Shown, Timeline
+
+__all__ = ["G2_SECONDS", "NEAR_SECONDS", "Verdict", "Violation", "check"]
+
+G2_SECONDS = 2.5
+"""After healing: the promise is about one second, and two busy cores need their time."""
+NEAR_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken promise, with what is needed to look into it."""
+
+    kind: str
+    detail: str
+    read: Read | None = None
+    writes: tuple[Write, ...] = ()
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the checker found: `near` reads began within 5 ms of an acknowledgement."""
+
+    violations: list[Violation] = field(default_factory=list)
+    reads: int = 0
+    hits: int = 0
+    near: int = 0
+    writes: int = 0
+    committed: int = 0
+    acknowledged: int = 0
+    applied: int = 0
+
+
+def check(history: History, *, bound: float = G2_SECONDS) -> Verdict:
+    """Return the verdict on a history whose writes are all known to be committed or not."""
+    verdict = Verdict()
+    writes = [write for write in history.writes if write.committed]
+    due = Due(history.quiet, bound)
+    verdict.writes = len(history.writes)
+    verdict.committed = len(writes)
+    verdict.acknowledged = sum(write.acknowledged for write in writes)
+    verdict.applied = sum(write.applied_at is not None for write in writes)
+    makers = _makers(writes, verdict)
+    acknowledged = sorted(write.applied_at for write in writes if write.applied_at is not None)
+    reads = defaultdict[Query, list[Read]](list)
+    for read in sorted(history.reads, key=lambda one: one.started):
+        reads[read.query].append(read)
+        verdict.reads += 1
+        verdict.hits += read.source == "REDIS"
+        at = bisect_right(acknowledged, read.started)
+        if at and read.started - acknowledged[at - 1] <= NEAR_SECONDS:
+            verdict.near += 1
+    for asked in reads.values():
+        _check_query(history, asked, makers, due, verdict)
+    money = [write for write in writes if write.money is not None]
+    for query, asked in reads.items():
+        if query[0] == "revenue":
+            findings = judge_revenue(asked, money, due)
+        elif query[0] == "client":
+            own = [write for write in money if write.money and write.money.client == query[1]]
+            findings = judge_client_money(asked, own, due)
+        else:
+            continue
+        verdict.violations += [Violation(kind, detail, read) for read, kind, detail in findings]
+    return verdict
+
+
+def _makers(writes: Iterable[Write], verdict: Verdict) -> dict[int, list[tuple[Write, Visit]]]:
+    """Return each appointment's versions in order with their writes: each must have one."""
+    found = defaultdict[int, list[tuple[Write, Visit]]](list)
+    for write in writes:
+        for appointment, visit in write.visits.items():
+            found[appointment].append((write, visit))
+    for appointment, versions in found.items():
+        versions.sort(key=lambda one: one[1].version)
+        numbers = [visit.version for _, visit in versions]
+        if numbers != list(range(1, len(numbers) + 1)):
+            verdict.violations.append(
+                Violation(
+                    "lost update",
+                    f"appointment {appointment} has versions {numbers}",
+                    writes=tuple(write for write, _ in versions),
+                )
+            )
+    return found
+
+
+def _check_query(
+    history: History,
+    reads: Sequence[Read],
+    makers: dict[int, list[tuple[Write, Visit]]],
+    due: Due,
+    verdict: Verdict,
+) -> None:
+    """Judge all reads of one query, given in the order of their starts."""
+    query = reads[0].query
+    judge = JUDGES.get(str(query[0]))
+    if judge is None:
+        return
+    timelines: list[Timeline[Any]] = []
+    for appointment, versions in makers.items():
+        values = [
+            judge.value(history, query, visit) if visit.status == HELD else None
+            for _, visit in versions
+        ]
+        if any(value is not None for value in values):
+            shown = [
+                Shown(write.started, due(write), value)
+                for (write, _), value in zip(versions, values, strict=True)
+            ]
+            timelines.append(Timeline(appointment, shown))
+    timelines.sort(key=lambda one: one.begins, reverse=True)
+    active: dict[int, Timeline[Any]] = {}
+    latest = 0.0
+    for read in reads:
+        latest = max(latest, read.ended)
+        while timelines and timelines[-1].begins < latest:
+            one = timelines.pop()
+            active[one.name] = one
+        allowed = {name: one.allowed(read.started, read.ended) for name, one in active.items()}
+        for finding in judge.judge(history, query, read.answer, allowed):
+            verdict.violations.append(_violation(read, finding, makers))
+        for name in [name for name, one in active.items() if one.gone]:
+            del active[name]
+
+
+def _violation(
+    read: Read, finding: Finding, makers: dict[int, list[tuple[Write, Visit]]]
+) -> Violation:
+    concerned = {
+        write.request_id: write
+        for name in finding.appointments
+        for write, _ in makers.get(name, ())
+    }
+    kind = finding.kind
+    if concerned and kind == "phantom":
+        kind = "stale"  # It was there once, or was changed since.
+    return Violation(kind, finding.detail, read, tuple(concerned.values()))

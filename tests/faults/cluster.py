@@ -1,0 +1,167 @@
+"""The system under test: real processes, each connection through a proxy of its own."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
+
+import asyncpg
+
+from devstack import databases
+from devstack.children import free_port
+from devstack.postgres import PostgresServer
+from devstack.services import ServiceProcess
+from devstack.valkey import ValkeyServer
+from tests.faults.proxy import Proxy
+from tests.support.stack import ROLE_PASSWORD
+
+__all__ = ["LINKS", "Cluster"]
+
+LINKS = ("cache-redis", "cache-postgres", "booking-postgres", "booking-cache")
+_DATABASE = "faults"
+_PROCESSES = 2
+
+
+class Cluster:
+    """Two cache processes, two booking processes, Valkey and Postgres; a context manager.
+
+    `proxies` has each link's two proxies.
+    """
+
+    def __init__(self, directory: Path, random: Random) -> None:
+        self.postgres = PostgresServer(directory / "postgres", durable=False)
+        self.valkey = ValkeyServer(directory / "valkey")
+        self.caches: list[ServiceProcess] = []
+        self.bookings: list[ServiceProcess] = []
+        self.proxies: dict[str, list[Proxy]] = {link: [] for link in LINKS}
+        self._directory = directory
+        self._random = random
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.postgres)
+            await stack.enter_async_context(self.valkey)
+            await databases.create_database(self.postgres.url(), _DATABASE)
+            await databases.migrate(self.database_url, ROLE_PASSWORD)
+            for number in range(_PROCESSES):
+                await self._prepare(stack, number)
+            processes = (*self.caches, *self.bookings)
+            starts = (stack.enter_async_context(process) for process in processes)
+            await asyncio.gather(*starts)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for proxy in self.all_proxies():
+            proxy.heal(lose=True)
+        await self._stack.aclose()
+
+    @property
+    def database_url(self) -> str:
+        """The owner's URL, past every proxy."""
+        return self.postgres.url(_DATABASE)
+
+    async def connect(self) -> asyncpg.Connection:
+        """Connect to the database as its owner, past every proxy."""
+        return await asyncpg.connect(self.database_url)
+
+    def all_proxies(self) -> Iterable[Proxy]:
+        """Every proxy of every link."""
+        return (proxy for proxies in self.proxies.values() for proxy in proxies)
+
+    async def restart_caches(self, broken: str = "") -> None:
+        """Start both cache processes anew, with this rule broken (see `broken.py`), or none."""
+        module = ["tests.faults.broken", broken] if broken else ["cache_service"]
+        for cache in self.caches:
+            cache.argv = [sys.executable, "-m", *module, "serve"]
+        await asyncio.gather(*(cache.kill() for cache in self.caches))
+        await asyncio.gather(*(cache.start() for cache in self.caches))
+
+    async def redis(self, *command: str) -> bytes:
+        """Ask Valkey, past every proxy, and return the first line or the bulk of its answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.valkey.port)
+        try:
+            writer.write(b"*%d\r\n" % len(command))
+            for part in command:
+                writer.write(b"$%d\r\n%s\r\n" % (len(part), part.encode()))
+            line = (await reader.readline()).rstrip()
+            if line.startswith(b"$"):
+                return await reader.readexactly(int(line[1:]))
+            return line
+        finally:
+            writer.close()
+
+    async def redis_info(self) -> dict[str, str]:
+        """Return Valkey's own counters."""
+        text = (await self.redis("INFO", "everything")).decode()
+        return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+    async def metrics(self) -> Counter[str]:
+        """Return the sums, over all processes, of the metrics called chairside_*, by name."""
+        found: Counter[str] = Counter()
+        for process in (*self.caches, *self.bookings):
+            text = await asyncio.to_thread(_fetch, process.metrics_port)
+            for line in text.splitlines():
+                if line.startswith("chairside_"):
+                    name, value = line.rsplit(" ", 1)
+                    found[name] += int(float(value))
+        return found
+
+    async def _prepare(self, stack: AsyncExitStack, number: int) -> None:
+        cache_port = free_port()
+        ports = {}
+        targets = (self.valkey.port, self.postgres.port, self.postgres.port, cache_port)
+        for link, target in zip(LINKS, targets, strict=True):
+            proxy = Proxy(f"{link} {number}", target, Random(self._random.random()))  # noqa: S311
+            self.proxies[link].append(await stack.enter_async_context(proxy))
+            ports[link] = proxy.port
+        logs = self._directory / f"logs-{number}"
+        shared = {"ACCESS_LOG": "false", "METRICS_LISTEN": "127.0.0.1:0"}
+        cache = ServiceProcess(
+            "cache_service",
+            _prefixed("CHAIRSIDE_CACHE_", shared)
+            | {
+                "CHAIRSIDE_CACHE_LISTEN": f"127.0.0.1:{cache_port}",
+                "CHAIRSIDE_CACHE_DATABASE_URL": self._role_url(
+                    databases.CACHE_ROLE, ports["cache-postgres"]
+                ),
+                "CHAIRSIDE_CACHE_REDIS_URL": f"redis://127.0.0.1:{ports['cache-redis']}/0",
+            },
+            logs,
+        )
+        booking = ServiceProcess(
+            "booking_service",
+            _prefixed("CHAIRSIDE_BOOKING_", shared)
+            | {
+                "CHAIRSIDE_BOOKING_LISTEN": f"127.0.0.1:{free_port()}",
+                "CHAIRSIDE_BOOKING_DATABASE_URL": self._role_url(
+                    databases.BOOKING_ROLE, ports["booking-postgres"]
+                ),
+                "CHAIRSIDE_BOOKING_CACHE_TARGET": f"127.0.0.1:{ports['booking-cache']}",
+            },
+            logs,
+        )
+        self.caches.append(cache)
+        self.bookings.append(booking)
+
+    def _role_url(self, role: str, port: int) -> str:
+        url = urlsplit(databases.role_url(self.database_url, role, ROLE_PASSWORD))
+        credentials = url.netloc.rpartition("@")[0]
+        return urlunsplit(url._replace(netloc=f"{credentials}@127.0.0.1:{port}"))
+
+
+def _prefixed(prefix: str, variables: Mapping[str, str]) -> dict[str, str]:
+    return {prefix + name: value for name, value in variables.items()}
+
+
+def _fetch(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text: str = answer.read().decode()
+    return text

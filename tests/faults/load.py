@@ -1,0 +1,215 @@
+"""Open-loop load: calls begin when their time has come, whatever became of those before.
+
+Each acknowledgement wakes readers of what it touched, so that many reads begin within
+milliseconds of one: that is where a cache lies, if it does.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from random import Random
+from typing import Self
+
+import grpc
+
+from tests.faults.answers import Call, touched_by
+from tests.faults.history import History, Read, Write
+from tests.faults.mutating import UNKNOWN, Mutator
+
+__all__ = ["Load", "Rates"]
+
+_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.enable_retries", 0),
+)
+_READ_SECONDS = 1.0
+_WRITE_SECONDS = 2.5
+_MOST_OPEN = 60
+"""Reads open at once at one process; above it a read is not begun, and counted as shed."""
+_REPEATED = 0.6
+"""How many of the mutations with an unknown outcome are repeated by their request id."""
+_IMPATIENT = 0.02
+"""Seconds within which a client that cancels does so."""
+
+
+class Rates:
+    """Calls a second. Each acknowledgement wakes `woken` readers besides."""
+
+    def __init__(self, reads: float, writes: float, woken: int) -> None:
+        self.reads = reads
+        self.writes = writes
+        self.woken = woken
+
+
+class Load:
+    """Reads at both cache processes and writes at both booking processes; records all.
+
+    `cancelling` makes clients give up half their calls. `counts` tells calls begun,
+    `shed`, `failed`, `cancelled`, and mutations by outcome. An async context manager.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        calls: Sequence[Call],
+        mutator: Mutator,
+        random: Random,
+        *,
+        caches: Sequence[str],
+        bookings: Sequence[str],
+    ) -> None:
+        self.cancelling = False
+        self.counts: Counter[str] = Counter()
+        self._history = history
+        self._calls = calls
+        self._mutator = mutator
+        self._random = random
+        self._targets = caches, bookings
+        self._stack = AsyncExitStack()
+        self._caches: list[grpc.aio.Channel] = []
+        self._bookings: list[grpc.aio.Channel] = []
+        self._open = [0] * len(caches)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._time = asyncio.get_running_loop().time
+
+    async def __aenter__(self) -> Self:
+        for targets, channels in zip(self._targets, (self._caches, self._bookings), strict=True):
+            for target in targets:
+                channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+                channels.append(await self._stack.enter_async_context(channel))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    async def run(self, rates: Rates, until: float) -> None:
+        """Begin calls at these rates until then, and wait until all have ended."""
+        await asyncio.gather(
+            self._arrivals(rates.reads, until, self._any_read),
+            self._arrivals(rates.writes, until, lambda: self.write(rates.woken)),
+        )
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _arrivals(
+        self, rate: float, until: float, begin: Callable[[], Awaitable[None]]
+    ) -> None:
+        at = self._time()
+        while (at := at + self._random.expovariate(rate)) < until:
+            await asyncio.sleep(max(0.0, at - self._time()))
+            self._start(begin())
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _any_read(self) -> Awaitable[None]:
+        return self.read(self._random.choice(self._calls), self._random.randrange(2))
+
+    async def read(self, call: Call, process: int) -> None:
+        """Read once and record every entry that was answered."""
+        if self._open[process] >= _MOST_OPEN:
+            self.counts["shed"] += 1
+            return
+        self._open[process] += 1
+        self.counts["reads"] += 1
+        started = self._time()
+        try:
+            channel = self._caches[process]
+            path = f"/chairside.cache.v1.CacheService/{call.method}"
+            raw = await self._patient(
+                channel.unary_unary(path)(call.request, timeout=_READ_SECONDS)
+            )
+        except grpc.aio.AioRpcError as error:
+            self.counts["failed"] += 1
+            self.counts[f"read {error.code().name}"] += 1
+            return
+        except asyncio.CancelledError:
+            _reraise_own()
+            return
+        finally:
+            self._open[process] -= 1
+        ended = self._time()
+        source, entries = call.parse(raw)
+        self._history.reads += [
+            Read(query, process, started, ended, answer, source) for query, answer in entries
+        ]
+
+    async def write(self, woken: int) -> None:
+        """Mutate once, perhaps with repeats, record it, and wake readers if it succeeded."""
+        plan = self._mutator.plan()
+        if plan is None:
+            return
+        write = Write(plan.method, plan.request_id, self._time())
+        self._history.writes.append(write)
+        self.counts["writes"] += 1
+        path = f"/chairside.booking.v1.BookingService/{plan.method}"
+        process = self._random.randrange(2)
+        while True:
+            channel = self._bookings[process]
+            outcome = await self._attempt(channel.unary_unary(path), plan.request)
+            write.ended = self._time()
+            if isinstance(outcome, bytes):
+                applied = self._mutator.learn(write, outcome)
+                write.acknowledged = write.committed = True
+                if applied:
+                    write.applied_at = write.ended
+                self.counts["applied" if applied else "not applied"] += 1
+                self._wake(write, woken)
+                return
+            write.error = outcome
+            self.counts[f"write {outcome}"] += 1
+            if outcome not in UNKNOWN:
+                if write.committed is None:
+                    self._mutator.refused(plan)
+                return
+            if self._random.random() > _REPEATED:
+                return
+            process = 1 - process
+            self.counts["repeated"] += 1
+            await asyncio.sleep(self._random.uniform(0.0, 0.3))
+
+    async def _attempt(
+        self, method: grpc.aio.UnaryUnaryMultiCallable, request: bytes
+    ) -> bytes | str:
+        """Return the answer, or the name of the status."""
+        try:
+            return await self._patient(method(request, timeout=_WRITE_SECONDS))
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        except asyncio.CancelledError:
+            _reraise_own()
+            return "CANCELLED"
+
+    async def _patient(self, call: grpc.aio.UnaryUnaryCall) -> bytes:
+        """Await a call, or cancel it after a while if it is a time of impatience."""
+        if self.cancelling and self._random.random() < 0.5:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._random.uniform(0.0, _IMPATIENT), self._give_up, call)
+        answer: bytes = await call
+        return answer
+
+    def _give_up(self, call: grpc.aio.UnaryUnaryCall) -> None:
+        if call.cancel():
+            self.counts["cancelled"] += 1
+
+    def _wake(self, write: Write, woken: int) -> None:
+        touched = touched_by(list(write.visits.values()), write.money)
+        calls = [call for call in self._calls if call.touches & touched]
+        for call in self._random.sample(calls, min(woken, len(calls))):
+            for process in range(len(self._caches)):
+                self._start(self.read(call, process))
+
+
+def _reraise_own() -> None:
+    """Go on if it was the call that was cancelled; raise if it was this task."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,86 @@
+"""Which versions of a thing a read may show: the heart of the checker.
+
+A version must be shown by reads that begin after it was acknowledged, and may be shown
+by reads that end after its mutation began. All versions between are allowed, so what is
+concurrent may be seen either way. An acknowledgement demands only of those queries whose
+answer its mutation changed: what it left alone depends on none of its facts.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from tests.faults.history import Write
+
+__all__ = ["Due", "Shown", "Timeline"]
+
+V = TypeVar("V")
+_NEVER = float("inf")
+
+
+class Due:
+    """From when on reads must show a write: its acknowledgement, or the bound after healing.
+
+    What was not acknowledged as applied must be seen `bound` seconds after it ended and
+    every fault had ended, if nothing failed meanwhile.
+    """
+
+    def __init__(self, quiet: Sequence[tuple[float, float]], bound: float) -> None:
+        self._quiet = sorted(quiet)
+        self._bound = bound
+
+    def __call__(self, write: Write) -> float:
+        """Return the moment; infinity if there is none."""
+        found = _NEVER if write.applied_at is None else write.applied_at
+        for begins, ends in self._quiet:
+            due = max(begins, write.ended) + self._bound
+            if due < ends:
+                return min(found, due)
+        return found
+
+
+class Shown(NamedTuple, Generic[V]):
+    """A version as one query shows it: `value` None means that it does not."""
+
+    started: float
+    due: float
+    value: V | None
+
+
+class Timeline(Generic[V]):
+    """The versions of one thing as one query shows them, asked in the order of time."""
+
+    def __init__(self, name: int, versions: Sequence[Shown[V]]) -> None:
+        self.name = name
+        # A version cannot be committed before those before it were begun.
+        latest, self._started = 0.0, list[float]()
+        for version in versions:
+            latest = max(latest, version.started)
+            self._started.append(latest)
+        self._values: list[V | None] = [None, *(version.value for version in versions)]
+        # Only what changes the answer demands anything of it.
+        self._due = sorted(
+            (version.due, at)
+            for at, version in enumerate(versions, 1)
+            if version.due < _NEVER and self._values[at] != self._values[at - 1]
+        )
+        self._next = 0
+        self._least = 0
+
+    @property
+    def begins(self) -> float:
+        """When the thing may first be seen."""
+        return self._started[0] if self._started else _NEVER
+
+    @property
+    def gone(self) -> bool:
+        """True if no read from now on may show it."""
+        return self._least == len(self._values) - 1 and self._values[-1] is None
+
+    def allowed(self, started: float, ended: float) -> list[V | None]:
+        """Return what a read may show; `started` never goes back from call to call."""
+        while self._next < len(self._due) and self._due[self._next][0] < started:
+            self._least = max(self._least, self._due[self._next][1])
+            self._next += 1
+        most = bisect_left(self._started, ended)
+        return self._values[self._least : max(most, self._least) + 1]
