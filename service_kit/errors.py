@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 __all__ = [
+    "LARGEST_ANSWER",
     "Aborted",
+    "AnswerTooLarge",
     "DeadlineExceeded",
     "FailedPrecondition",
     "InvalidArgument",
@@ -20,6 +22,9 @@ __all__ = [
     "Unimplemented",
     "Violation",
 ]
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+"""In bytes: what a gRPC client takes unless it is told otherwise."""
 
 
 class Violation(NamedTuple):
@@ -87,6 +92,14 @@ class FailedPrecondition(ServiceError):
     def __init__(self, reason: str, message: str, *, subject: str = "", **metadata: object) -> None:
         self.subject = subject
         super().__init__("FAILED_PRECONDITION", reason, message, metadata=metadata)
+
+
+class AnswerTooLarge(FailedPrecondition):
+    """Refuse an answer of more than `LARGEST_ANSWER` bytes: the caller can ask for less."""
+
+    def __init__(self) -> None:
+        message = f"the answer would have more than {LARGEST_ANSWER:,} bytes; ask for less at once"
+        super().__init__("ANSWER_TOO_LARGE", message, subject="answer", limit=LARGEST_ANSWER)
 
 
 class Aborted(ServiceError):

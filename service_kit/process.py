@@ -23,6 +23,7 @@ from service_kit import health, logs
 from service_kit.access_log import AccessLog
 from service_kit.boundary import refuse_unknown_methods
 from service_kit.clock import Clock, SystemClock
+from service_kit.errors import LARGEST_ANSWER
 from service_kit.metrics import Metrics
 from service_kit.metrics_server import serve_metrics
 from service_kit.rpc import Calls, register
@@ -30,7 +31,6 @@ from service_kit.settings import ProcessSettings, SettingsError, describe, split
 
 __all__ = ["Application", "Runtime", "StartError", "run", "serve", "server_options"]
 
-_MEGABYTE = 1024 * 1024
 _OWN_CALLS = 200  # room for health and reflection above the limit for calls
 _LEFTOVER_SECONDS = 5.0
 
@@ -148,8 +148,8 @@ def server_options() -> list[tuple[str, int]]:
         # then failed with a bare UNAVAILABLE (a refused stream), of 900 with 1,000 none.
         # What is too much is told by `max_open_calls`, with a reason and when to retry.
         ("grpc.max_concurrent_streams", 1000),
-        ("grpc.max_receive_message_length", 4 * _MEGABYTE),
-        ("grpc.max_send_message_length", 4 * _MEGABYTE),
+        ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+        ("grpc.max_send_message_length", LARGEST_ANSWER),
         # Clients may ping every 10 s; a client that is gone is noticed within a minute.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

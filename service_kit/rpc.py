@@ -20,6 +20,8 @@ from google.protobuf.message_factory import GetMessageClass
 from service_kit.access_log import AccessLog, Call
 from service_kit.boundary import answer_error, code_number
 from service_kit.errors import (
+    LARGEST_ANSWER,
+    AnswerTooLarge,
     DeadlineExceeded,
     InvalidArgument,
     ResourceExhausted,
@@ -192,9 +194,7 @@ def _unary(
                 if response is not None:
                     return response  # type: ignore[no-any-return]
             response = await calls.within_deadline(handler, request, context)
-            if isinstance(response, bytes):
-                return response
-            return response.SerializeToString()  # type: ignore[no-any-return]
+            return _sendable(response)
         except asyncio.CancelledError:
             code = _cancel_code(context)
             raise
@@ -250,6 +250,13 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
         return parse(raw)
     except DecodeError:
         raise InvalidArgument([Violation("", "the request cannot be parsed")]) from None
+
+
+def _sendable(response: Message | bytes) -> bytes:
+    answer: bytes = response if isinstance(response, bytes) else response.SerializeToString()
+    if len(answer) > LARGEST_ANSWER:
+        raise AnswerTooLarge  # gRPC itself would refuse it without a word of why
+    return answer
 
 
 def _cancel_code(context: Context) -> int:

@@ -297,4 +297,5 @@ def _merged(periods: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())  # once: looking for them on disk takes 20 ms
+    # Once: looking for them on disk takes 20 ms. `localtime` is a file there, but no zone.
+    return frozenset(available_timezones() - {"localtime"})

@@ -18,7 +18,7 @@ from cache_service.queries.availability import AvailabilityDay, DaySlots, availa
 from cache_service.queries.roster import Roster, RosterArguments, roster
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.clock import Clock
-from service_kit.errors import FailedPrecondition, NotFound
+from service_kit.errors import AnswerTooLarge, FailedPrecondition, NotFound
 from service_kit.rpc import Context, annotate
 from service_kit.validation import Violations
 
@@ -95,6 +95,8 @@ class Availability:
         wanted = _validated(request)
         try:
             return await self._answer(wanted, wanted.consistency, context)
+        except AnswerTooLarge:
+            raise
         except (FailedPrecondition, NotFound):
             if wanted.barber_ids:
                 raise

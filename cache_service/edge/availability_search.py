@@ -17,10 +17,13 @@ from cache_service.queries.availability import (
     DaySlots,
     availability,
 )
+from service_kit.errors import LARGEST_ANSWER, AnswerTooLarge
 
 __all__ = ["DAY", "AvailabilitySearch", "next_available"]
 
 DAY = timedelta(days=1)
+_BATCH = 500
+"""How many entries are read at once: what a caller asks for stays small beside the others'."""
 _SEARCH_DAYS = 14
 """How many days of all barbers one round trip fetches when searching on."""
 _ZONE_REACH = timedelta(days=2)
@@ -82,7 +85,7 @@ class AvailabilitySearch:
     async def _days(
         self, first: date, end: date, within: tuple[int, int] | None
     ) -> dict[int, bytes]:
-        """Read shop days of all barbers in one round trip; return what can be booked now."""
+        """Read shop days of all barbers, 500 at a time; return what can be booked now."""
         slots = dict.fromkeys(self.slots, b"")
         arguments = [
             AvailabilityDay(
@@ -91,12 +94,19 @@ class AvailabilitySearch:
             for barber_id in slots
             for offset in range((end - first).days)
         ]
-        answers = await self._reads.read(availability, arguments, self._consistency)
-        for one, answer in zip(arguments, answers, strict=True):
-            day = DaySlots.decode(answer.payload)
-            slots[one.barber_id] += day.bookable(one.date, self._now, within)
-            self.time_zone, self._horizon_days = day.time_zone, day.horizon_days
-        self.answers.extend(answers)
+        size = 0
+        for at in range(0, len(arguments), _BATCH):
+            batch = arguments[at : at + _BATCH]
+            answers = await self._reads.read(availability, batch, self._consistency)
+            for one, answer in zip(batch, answers, strict=True):
+                day = DaySlots.decode(answer.payload)
+                bookable = day.bookable(one.date, self._now, within)
+                slots[one.barber_id] += bookable
+                size += len(bookable)
+                self.time_zone, self._horizon_days = day.time_zone, day.horizon_days
+            if size > LARGEST_ANSWER:
+                raise AnswerTooLarge  # and do not compute the rest
+            self.answers.extend(answers)
         return slots
 
 

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service_kit import rpc
-from service_kit.errors import NotFound
+from service_kit.errors import LARGEST_ANSWER, NotFound
 from tests.support.grpc_server import SERVICE, details_of, serve_here
 
 SECRET = "postgresql://chairside:hunter2@db/chairside"  # noqa: S105 - bait
@@ -159,6 +159,23 @@ async def test_a_request_that_cannot_be_parsed_is_an_invalid_argument() -> None:
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "BadRequest" in details_of(error)
         assert await served.call("GetSchedule", b"\x08\x01") == b"fast"
+
+
+async def test_an_answer_that_nobody_would_take_is_refused_with_a_reason() -> None:
+    """Above 4 MiB FAILED_PRECONDITION with its details; 4 MiB themselves are answered."""
+
+    class Large(Servicer):
+        async def ListBarbers(self, request: Any, _context: rpc.Context) -> bytes:
+            """Answer with as many bytes as the number of the shop, and 4 MiB."""
+            return bytes(LARGEST_ANSWER + request.organization_id)
+
+    async with serve_here(Large()) as served:
+        assert len(await served.call("ListBarbers")) == LARGEST_ANSWER
+        error = await _failure(served.call("ListBarbers", b"\x08\x01"))
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        details = details_of(error)
+        assert details["ErrorInfo"].reason == "ANSWER_TOO_LARGE"  # type: ignore[attr-defined]
+        assert "PreconditionFailure" in details
 
 
 async def test_the_fast_path_may_leave_a_call_to_the_slow_one() -> None:
