@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -55,9 +55,9 @@ class CachedReads:
             message = "as many reads of the organization wait for the database as may"
             raise ResourceExhausted("LOADS_EXHAUSTED", message, retry_after=_RETRY) from error
 
-    async def hit(self, query: CachedQuery[A], arguments: A) -> Answer | None:
+    def hit(self, query: CachedQuery[A], arguments: A) -> Awaitable[Answer | None]:
         """Answer one entry if it is a hit, else None, in one round trip and no other work."""
-        return await self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
+        return self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
 
     def _as_read(self, query: CachedQuery[A], arguments: A) -> Read:
         ttl = self._ttls.get(query.name, query.ttl)

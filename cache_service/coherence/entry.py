@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["NONCE_BYTES", "Entry", "decode", "encode"]
 
@@ -21,8 +21,7 @@ _BODY = struct.Struct("<dHHH")
 _START = _HEADER.size + _BODY.size
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An answer with what is needed to judge it: its snapshot and its time of filling."""
 
     payload: bytes

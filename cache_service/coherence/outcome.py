@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 __all__ = ["Answer", "Outcome"]
 
@@ -26,11 +26,10 @@ class Outcome(Enum):
     @property
     def cached(self) -> bool:
         """Whether the answer came out of the shared cache."""
-        return self in {Outcome.HIT, Outcome.STALE}
+        return self is Outcome.HIT or self is Outcome.STALE
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A payload, how it was come by, its snapshot, and when it was filled.
 
     `filled_at` is in seconds since the epoch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cache_service.coherence.outcome import Outcome
 
@@ -19,8 +19,7 @@ class StoreUnavailableError(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """One entry asked for: its key, its tags with the scope tag first, its time to live.
 
     `ttl` is in seconds and bounds memory only.

@@ -41,12 +41,13 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
     stale = False
     filled_at = now
     for answer in answers:
-        if not answer.outcome.cached:
-            source = types_pb2.SOURCE_DATABASE
-            continue
-        stale = stale or answer.outcome is Outcome.STALE
+        if answer.outcome is not Outcome.HIT:
+            stale = stale or answer.outcome is Outcome.STALE
+            if not answer.outcome.cached:
+                source = types_pb2.SOURCE_DATABASE
+                continue
         filled_at = min(filled_at, answer.filled_at)
-    nanos = int((now - filled_at) * 1e9)
-    age = varint_field(1, nanos // 1_000_000_000) + varint_field(2, nanos % 1_000_000_000)
+    seconds, nanos = divmod(int((now - filled_at) * 1e9), 1_000_000_000)
+    age = varint_field(1, seconds) + varint_field(2, nanos)
     info = varint_field(1, source) + bytes_field(2, age) + varint_field(3, stale)
     return bytes_field(number, info)

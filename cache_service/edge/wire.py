@@ -9,9 +9,12 @@ from __future__ import annotations
 __all__ = ["bytes_field", "varint_field"]
 
 _MORE = 0x80
+_ONE_BYTE = [bytes((value,)) for value in range(_MORE)]
 
 
 def _varint(value: int) -> bytes:
+    if value < _MORE:  # Nearly all are: field numbers, lengths, ids.
+        return _ONE_BYTE[value]
     out = bytearray()
     while value >= _MORE:
         out.append(value & 0x7F | _MORE)
@@ -21,10 +24,13 @@ def _varint(value: int) -> bytes:
 
 
 def varint_field(number: int, value: int) -> bytes:
-    """Serialise a non-negative int64, bool or enum; the default 0 is left out, as proto3 does."""
-    return _varint(number << 3) + _varint(value) if value else b""
+    """Serialise a non-negative int64, bool or enum; the default 0 is left out, as proto3 does.
+
+    `number` is at most 15 here and below, so that a field's tag is one byte.
+    """
+    return _ONE_BYTE[number << 3] + _varint(value) if value else b""
 
 
 def bytes_field(number: int, value: bytes) -> bytes:
     """Serialise a string, bytes or message, an empty one too."""
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
+    return _ONE_BYTE[number << 3 | 2] + _varint(len(value)) + value

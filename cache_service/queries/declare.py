@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -93,40 +94,40 @@ class CachedQuery(Generic[A]):
     def key(self, arguments: A) -> str:
         """Return the readable key, e.g. `availability:barber:7:service:3:date:2018-05-24`."""
         parts = [self.prefix]
-        for name in _field_names(type(arguments)):
-            parts += (name.removesuffix("_id"), _normalise(getattr(arguments, name)))
+        for label, name in _key_fields(type(arguments)):
+            parts += (label, _normalise(getattr(arguments, name)))
         return ":".join(parts)
 
 
-_FIELDS: dict[type, tuple[str, ...]] = {}
+@cache
+def _key_fields(kind: type) -> tuple[tuple[str, str], ...]:
+    """Return the fields that make the key, each behind its label.
+
+    The organization is none of them: it is the hash slot already.
+    """
+    names = [f.name for f in dataclasses.fields(kind) if f.name != "organization_id"]
+    return tuple((name.removesuffix("_id"), name) for name in names)
 
 
-def _field_names(kind: type) -> tuple[str, ...]:
-    """Return the fields that make the key; the organization is the hash slot already."""
-    names = _FIELDS.get(kind)
-    if names is None:
-        names = tuple(f.name for f in dataclasses.fields(kind) if f.name != "organization_id")
-        _FIELDS[kind] = names
-    return names
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    int: str,
+    date: date.isoformat,
+    bool: lambda value: "yes" if value else "no",
+    float: repr,
+    type(None): lambda _value: "-",
+    # A leading "=" tells an empty or dashed text from an absent one.
+    str: lambda value: "=" + quote(value, safe=""),
+    tuple: lambda value: ",".join(map(_normalise, value)) or "none",
+}
 
 
 def _normalise(value: object) -> str:
     """Return one text for one value: never an object's repr, never ambiguous."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        # A leading "=" tells an empty or dashed text from an absent one.
-        return "=" + quote(value, safe="")
-    if isinstance(value, tuple):
-        return ",".join(map(_normalise, value)) or "none"
-    message = f"a key cannot be made of {type(value).__name__}"
-    raise TypeError(message)
+    text = _TEXTS.get(type(value))
+    if text is None:
+        message = f"a key cannot be made of {type(value).__name__}"
+        raise TypeError(message)
+    return text(value)
 
 
 def _decorator(
