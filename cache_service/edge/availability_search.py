@@ -112,16 +112,14 @@ class AvailabilitySearch:
 
 def next_available(slots: dict[int, bytes]) -> bytes:
     """Serialise the earliest slot as field 2 of the response, or return b"" if there is none."""
-    firsts = [(wire[2:SLOT_BYTES], barber_id) for barber_id, wire in slots.items() if wire]
+    # A start is a varint of five bytes behind five of tags; read backwards, such bytes
+    # compare as their numbers do.
+    firsts = [(wire[9:4:-1], barber_id) for barber_id, wire in slots.items() if wire]
     if not firsts:
         return b""
-    slot, barber_id = min(firsts, key=lambda first: (_start(first[0]), first[1]))
+    barber_id = min(firsts)[1]
+    slot = slots[barber_id][2:SLOT_BYTES]
     return bytes_field(2, varint_field(1, barber_id) + bytes_field(2, slot))
-
-
-def _start(slot: bytes) -> int:
-    """Read a serialised slot's start: a five-byte varint behind three bytes of tags."""
-    return sum((byte & 0x7F) << 7 * at for at, byte in enumerate(slot[3:8]))
 
 
 def _second(day: date, zone: ZoneInfo) -> int:
