@@ -73,7 +73,9 @@ class Mutator:
             self._paid.pop(request.payment_id, None)
 
     def _plan(self, method: str, **fields: Any) -> Plan:
-        request_id = str(UUID(int=self._random.getrandbits(128), version=4))
+        # The same seed in another shop must not repeat a request.
+        number = self._shop.organization_id << 64 | self._random.getrandbits(64)
+        request_id = str(UUID(int=number))
         kind: type[Message] = getattr(pb, f"{method}Request")
         request = kind(organization_id=self._shop.organization_id, request_id=request_id, **fields)
         return Plan(method, request_id, request.SerializeToString())

@@ -23,10 +23,14 @@ class Direction(Enum):
 
 
 class Pipe:
-    """One direction of one connection: what waits to be delivered, in order."""
+    """One direction of one connection: what waits to be delivered, in order.
+
+    `held` holds back this connection alone.
+    """
 
     def __init__(self, proxy: "Proxy", direction: Direction) -> None:
         self.to: asyncio.Transport | None = None
+        self.held = False
         self._proxy = proxy
         self._direction = direction
         self._waiting: deque[tuple[float, bytes | None]] = deque()
@@ -37,10 +41,10 @@ class Pipe:
         """Deliver bytes, or the end (None), as the faults in force allow."""
         proxy = self._proxy
         delay = proxy.delay()
-        if not delay and not self._waiting and self.to and self._direction not in proxy.held:
+        if not delay and not self._waiting and self.to and not self._is_held():
             self._deliver(data)
             return
-        if self._direction in proxy.held:
+        if self._is_held():
             proxy.counts["held_bytes"] += len(data or b"")
         self._waiting.append((self._time() + delay, data))
         self.pump()
@@ -50,7 +54,7 @@ class Pipe:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting and self.to and self._direction not in self._proxy.held:
+        while self._waiting and self.to and not self._is_held():
             due, data = self._waiting[0]
             left = due - self._time()
             if left > 0:
@@ -66,6 +70,9 @@ class Pipe:
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _is_held(self) -> bool:
+        return self.held or self._direction in self._proxy.held
 
     def _deliver(self, data: bytes | None) -> None:
         if self.to is None:
@@ -203,6 +210,7 @@ class Proxy:
         self.held.clear()
         for link in list(self.links):
             for pipe in link.pipes.values():
+                pipe.held = False
                 pipe.pump()
 
     def delay(self) -> float:

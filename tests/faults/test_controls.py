@@ -1,7 +1,8 @@
 """With a rule broken, the checker must find what goes wrong; with none, nothing.
 
-The interleaving is forced: a load that has read the old data is held, a booking is made
-and acknowledged, somebody asks again, and the load is let go.
+The interleaving is forced: a load that has read the old data is held (its connection to
+the database, at its commit), a booking is made and acknowledged, somebody asks again, and
+the load is let go.
 """
 
 import asyncio
@@ -116,9 +117,9 @@ async def _held_load(cluster: Cluster, load: Load, call: Call) -> None:
     held, asked = asyncio.Event(), asyncio.Event()
     replies = 0
 
-    def hold_at_commit(_: Link, direction: Direction, data: bytes) -> bool:
-        if direction is Direction.REQUESTS and _COMMIT in data:
-            database.hold(Direction.REQUESTS)
+    def hold_at_commit(link: Link, direction: Direction, data: bytes) -> bool:
+        if direction is Direction.REQUESTS and _COMMIT in data and not held.is_set():
+            link.pipes[direction].held = True
             held.set()
         return False
 
