@@ -33,6 +33,7 @@ __all__ = ["Application", "Runtime", "StartError", "run", "serve", "server_optio
 
 _OWN_CALLS = 200  # room for health and reflection above the limit for calls
 _LEFTOVER_SECONDS = 5.0
+_TURN_AWAY_SECONDS, _QUIET_SECONDS = 1.0, 0.05
 
 
 class StartError(Exception):
@@ -98,6 +99,7 @@ async def serve(name: str, settings: ProcessSettings, build: Build) -> None:
             log.info("draining", service=name, seconds=settings.drain)
             runtime.draining.set()
             state.drain()
+            await _turn_away(calls, min(_TURN_AWAY_SECONDS, settings.drain))
             await server.stop(settings.drain)
             await calls.leftovers.settle(_LEFTOVER_SECONDS)
             log.info("stopped", service=name)
@@ -124,7 +126,9 @@ def _make_server(
     state = health.Health(names)
     for descriptor, servicer in application.services:
         register(server, descriptor, servicer, calls)
-    register(server, health.SERVICE, state, calls)
+    # Health answers when nothing else may: at the limit, and in the drain.
+    own = Calls(calls.metrics, calls.access_log, max_open=settings.max_open_calls + _OWN_CALLS)
+    register(server, health.SERVICE, state, own)
     reflection.enable_server_reflection(
         [*names, health.SERVICE.full_name, reflection.SERVICE_NAME], server
     )
@@ -157,6 +161,17 @@ def server_options() -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 45_000),
         ("grpc.keepalive_timeout_ms", 10_000),
     ]
+
+
+async def _turn_away(calls: Calls, seconds: float) -> None:
+    # A server that stops answers what arrives before its clients know with a bare CANCELLED.
+    # So they are told first, with when to retry: until none came for a while, or so many seconds.
+    calls.drain()
+    loop = asyncio.get_running_loop()
+    end, before = loop.time() + seconds, -1
+    while calls.refused != before and loop.time() < end:
+        before = calls.refused
+        await asyncio.sleep(_QUIET_SECONDS)
 
 
 async def _open_metrics(stack: AsyncExitStack, metrics: Metrics, settings: ProcessSettings) -> int:

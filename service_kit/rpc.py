@@ -25,6 +25,7 @@ from service_kit.errors import (
     DeadlineExceeded,
     InvalidArgument,
     ResourceExhausted,
+    Unavailable,
     Unimplemented,
     Violation,
 )
@@ -85,11 +86,21 @@ class Calls:
         self.max_deadline = max_deadline
         self.max_open = max_open
         self.leftovers = Leftovers()
+        self.refused = 0
+        self._draining = False
+
+    def drain(self) -> None:
+        """Refuse every call from now on; those that are open go on."""
+        self._draining, self.max_open = True, 0
 
     def open(self) -> None:
-        """Count a call in; refuse it above the limit."""
+        """Count a call in; refuse it above the limit, and in the drain."""
         self.metrics.open_calls += 1
         if self.metrics.open_calls > self.max_open:
+            self.refused += 1
+            if self._draining:
+                reason, message = "DRAINING", "this process is about to end"
+                raise Unavailable(reason, message)
             reason, message = "TOO_MANY_CALLS", "this process handles as many calls as it may"
             raise ResourceExhausted(reason, message, retry_after=0.5, limit=self.max_open)
 
