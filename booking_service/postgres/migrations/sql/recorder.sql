@@ -11,6 +11,12 @@ BEGIN
     ELSE
         INSERT INTO outbox (organization_id, event)
         {{events}};
+        -- A statement of its own: its snapshot is younger than the lock on the shop.
+        INSERT INTO outbox (organization_id, event)
+        SELECT shop, format('{"organization_id":%s,"organization":{}}', shop)::json
+        FROM (SELECT DISTINCT pending.organization_id FROM outbox pending
+              WHERE pending.zone_changed AND pending.xid <> pg_current_xact_id()
+                AND pending.organization_id IN (SELECT {{shop}} FROM {{rows}})) AS shops (shop);
     END IF;
     RETURN NULL;
 END

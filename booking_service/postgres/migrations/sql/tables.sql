@@ -240,6 +240,7 @@ CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY,
     organization_id bigint NOT NULL,
     event json NOT NULL,
+    zone_changed boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (xid, id)
 ) WITH (
@@ -247,6 +248,7 @@ CREATE TABLE outbox (
     autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 1000000
 );
+CREATE INDEX outbox_zone_changes ON outbox (organization_id) WHERE zone_changed;
 
 CREATE TABLE authority (
     singleton boolean PRIMARY KEY DEFAULT true,

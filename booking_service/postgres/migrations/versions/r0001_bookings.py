@@ -54,6 +54,7 @@ def upgrade() -> None:
             f"CREATE TRIGGER record_truncate BEFORE TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION record_truncate()"
         )
+    _run(_read("zones"))
     _run(_read("copies"))
     _run(_read("roles"))
 
