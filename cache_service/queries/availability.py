@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from booking_service.domain.slots import FreeSlot, day_slots
@@ -59,8 +60,7 @@ def _varint5(value: int) -> bytes:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DaySlots:
+class DaySlots(NamedTuple):
     """All slots of a day that no firm appointment meets, whatever the time is now.
 
     Free ones are kept as they go over the wire, so that dropping the past is a slice.
