@@ -73,6 +73,7 @@ class Load:
         self._bookings: list[grpc.aio.Channel] = []
         self._open = [0] * len(caches)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._errors: list[BaseException] = []
         self._time = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
@@ -88,27 +89,35 @@ class Load:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
 
-    async def run(self, rates: Rates, until: float) -> None:
-        """Begin calls at these rates until then, and wait until all have ended."""
+    async def run(self, rates: Rates, over: Callable[[], bool]) -> None:
+        """Begin calls at these rates until it is over, and wait until all have ended."""
         await asyncio.gather(
-            self._arrivals(rates.reads, until, self._any_read),
-            self._arrivals(rates.writes, until, lambda: self.write(rates.woken)),
+            self._arrivals(rates.reads, over, self._any_read),
+            self._arrivals(rates.writes, over, lambda: self.write(rates.woken)),
         )
         while self._tasks:
             await asyncio.wait(self._tasks)
+        for error in self._errors:
+            raise error
 
     async def _arrivals(
-        self, rate: float, until: float, begin: Callable[[], Awaitable[None]]
+        self, rate: float, over: Callable[[], bool], begin: Callable[[], Awaitable[None]]
     ) -> None:
         at = self._time()
-        while (at := at + self._random.expovariate(rate)) < until:
+        while not over():
+            at += self._random.expovariate(rate)
             await asyncio.sleep(max(0.0, at - self._time()))
             self._start(begin())
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._errors.append(error)
 
     def _any_read(self) -> Awaitable[None]:
         return self.read(self._random.choice(self._calls), self._random.randrange(2))

@@ -72,7 +72,7 @@ class Mutator:
         elif plan.method == "RefundPayment":
             self._paid.pop(request.payment_id, None)
 
-    def _plan(self, method: str, **fields: Any) -> Plan:
+    def _plan(self, method: str, /, **fields: Any) -> Plan:
         # The same seed in another shop must not repeat a request.
         number = self._shop.organization_id << 64 | self._random.getrandbits(64)
         request_id = str(UUID(int=number))

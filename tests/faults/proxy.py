@@ -102,10 +102,11 @@ class _Side(asyncio.Protocol):
 
 
 class Link:
-    """One connection through the proxy."""
+    """One connection through the proxy. `committing` is for taps to remember by."""
 
     def __init__(self, proxy: "Proxy") -> None:
         self.proxy = proxy
+        self.committing = False
         self.pipes = {direction: Pipe(proxy, direction) for direction in Direction}
         self._open = set(Direction)
         self._transports: dict[Direction, asyncio.Transport] = {}

@@ -1,0 +1,204 @@
+"""Faults of processes, stores and callers: each a context that begins one and heals it.
+
+What the context gives tells afterwards, in some counter's own number, what the fault did:
+a fault without any effect proves nothing.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+
+import grpc
+import psutil
+from google.protobuf.json_format import Parse
+
+from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
+from chairside.cache.v1.events_pb2 import Event
+from devstack.children import Child
+from tests.faults.cluster import Cluster
+from tests.faults.load import Load
+from tests.faults.shop import Shop
+
+__all__ = ["Effect", "Fault", "Scene", "service_faults", "store_faults"]
+
+Effect = Callable[[], Awaitable[int]]
+"""What a fault did, asked once it is healed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What faults act on."""
+
+    cluster: Cluster
+    load: Load
+    shop: Shop
+    random: Random
+
+
+Fault = Callable[[Scene], AbstractAsyncContextManager[Effect]]
+
+
+def service_faults() -> dict[str, Fault]:
+    """Return the faults of our own processes by their kinds; not two of them at a time."""
+    return {
+        "cache killed": _killed(lambda scene: scene.random.choice(scene.cluster.caches)),
+        "booking killed": _killed(lambda scene: scene.random.choice(scene.cluster.bookings)),
+        "cache frozen": _frozen(lambda scene: scene.random.choice(scene.cluster.caches)),
+        "booking frozen": _frozen(lambda scene: scene.random.choice(scene.cluster.bookings)),
+    }
+
+
+def store_faults() -> dict[str, Fault]:
+    """Return the faults of Valkey, Postgres and the callers by their kinds."""
+    return {
+        "Valkey killed, empty again": _killed(lambda scene: scene.cluster.valkey),
+        "Valkey frozen": _frozen(lambda scene: scene.cluster.valkey),
+        "Postgres frozen": _frozen(lambda scene: scene.cluster.postgres),
+        "Postgres restarted": _postgres_ended(signal.SIGINT),
+        "Postgres crashed": _postgres_ended(signal.SIGQUIT),
+        "Postgres backends killed": _backends_killed,
+        "Valkey flushed": _flushed,
+        "Valkey evicting": _small_memory("allkeys-lru", "evicted_keys"),
+        "Valkey out of memory": _small_memory("noeviction", "errorstat_OOM"),
+        "Invalidate doubled, reordered": _doubled,
+        "half of all calls cancelled": _cancelling,
+    }
+
+
+def _killed(choose: Callable[[Scene], Child]) -> Fault:
+    @asynccontextmanager
+    async def fault(scene: Scene) -> AsyncIterator[Effect]:
+        child = choose(scene)
+        before = child.pid
+        await child.kill()
+        yield lambda: asyncio.sleep(0, int(child.pid != before))
+        await child.start()
+
+    return fault
+
+
+def _frozen(choose: Callable[[Scene], Child]) -> Fault:
+    @asynccontextmanager
+    async def fault(scene: Scene) -> AsyncIterator[Effect]:
+        head = psutil.Process(choose(scene).pid)
+        frozen = [head, *head.children(recursive=True)]
+        for one in frozen:
+            with suppress(psutil.NoSuchProcess):
+                one.suspend()
+        stopped = await _stopped(frozen)
+        try:
+            yield lambda: asyncio.sleep(0, stopped)
+        finally:
+            for one in reversed(frozen):
+                with suppress(psutil.NoSuchProcess):
+                    one.resume()
+
+    return fault
+
+
+async def _stopped(processes: list[psutil.Process]) -> int:
+    await asyncio.sleep(0.01)
+    count = 0
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            count += one.status() == psutil.STATUS_STOPPED
+    return count
+
+
+def _postgres_ended(number: signal.Signals) -> Fault:
+    @asynccontextmanager
+    async def fault(scene: Scene) -> AsyncIterator[Effect]:
+        postgres = scene.cluster.postgres
+        before = postgres.pid
+        postgres.signal(number)
+        await postgres.wait()
+        yield lambda: asyncio.sleep(0, int(postgres.pid != before))
+        await postgres.start()
+
+    return fault
+
+
+@asynccontextmanager
+async def _backends_killed(scene: Scene) -> AsyncIterator[Effect]:
+    connection = await scene.cluster.connect()
+    try:
+        killed = await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename LIKE 'chairside%' AND hashint4(pid) % 2 = 0"
+        )
+    finally:
+        await connection.close()
+    yield lambda: asyncio.sleep(0, len(killed))
+
+
+@asynccontextmanager
+async def _flushed(scene: Scene) -> AsyncIterator[Effect]:
+    size = int((await scene.cluster.redis("DBSIZE"))[1:])
+    await scene.cluster.redis("FLUSHALL")
+    yield lambda: asyncio.sleep(0, size)
+
+
+def _small_memory(policy: str, counter: str) -> Fault:
+    @asynccontextmanager
+    async def fault(scene: Scene) -> AsyncIterator[Effect]:
+        cluster = scene.cluster
+        before = _count(await cluster.redis_info(), counter)
+        used = int((await cluster.redis_info())["used_memory"])
+        await cluster.redis("CONFIG", "SET", "maxmemory-policy", policy)
+        # Room for a few entries when they may be evicted, for none when they may not.
+        room = 50_000 if policy != "noeviction" else -100_000
+        await cluster.redis("CONFIG", "SET", "maxmemory", str(used + room))
+        after = before
+
+        async def effect() -> int:
+            return after - before
+
+        try:
+            yield effect
+        finally:
+            after = _count(await cluster.redis_info(), counter)
+            await cluster.redis("CONFIG", "SET", "maxmemory", "0")
+
+    return fault
+
+
+def _count(info: dict[str, str], counter: str) -> int:
+    return int(info.get(counter, "0").rpartition("=")[2])
+
+
+@asynccontextmanager
+async def _doubled(scene: Scene) -> AsyncIterator[Effect]:
+    """Send Invalidate again for old events, at both processes, in any order."""
+    connection = await scene.cluster.connect()
+    try:
+        rows = await connection.fetch(
+            "SELECT event FROM idempotent_requests, jsonb_array_elements_text(events->'events')"
+            " AS event WHERE response IS NOT NULL ORDER BY random() LIMIT 60"
+        )
+    finally:
+        await connection.close()
+    told = 0
+    for row in rows:
+        event = Parse(row["event"], Event())
+        async with grpc.aio.insecure_channel(
+            scene.random.choice(scene.cluster.caches).address
+        ) as channel:
+            with suppress(grpc.aio.AioRpcError):
+                request = pb.InvalidateRequest(events=[event])
+                await CacheServiceStub(channel).Invalidate(request, timeout=1)
+                told += 1
+    yield lambda: asyncio.sleep(0, told)
+
+
+@asynccontextmanager
+async def _cancelling(scene: Scene) -> AsyncIterator[Effect]:
+    before = scene.load.counts["cancelled"]
+    scene.load.cancelling = True
+    try:
+        yield lambda: asyncio.sleep(0, scene.load.counts["cancelled"] - before)
+    finally:
+        scene.load.cancelling = False

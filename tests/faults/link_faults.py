@@ -1,0 +1,131 @@
+"""Faults of the connections between processes, by their proxies."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from tests.faults.cluster import LINKS
+from tests.faults.faults import Effect, Fault, Scene
+from tests.faults.proxy import Direction, Link, Proxy, Tap
+
+__all__ = ["killed_after_commit", "link_faults"]
+
+_COMMIT = b"COMMIT;"
+_DISTURBED = 0.4
+"""How many of the commits are disturbed while a fault of commits is in force."""
+
+
+def link_faults() -> dict[str, Fault]:
+    """Return the faults by their kinds; a link's fault concerns one of its two proxies."""
+    found: dict[str, Fault] = {}
+    for link in LINKS:
+        found[f"{link} cut"] = _disturbed(link, Proxy.cut)
+        for direction in Direction:
+            held = _holding(direction)
+            found[f"{link} {direction.value} late"] = _disturbed(link, held)
+            found[f"{link} {direction.value} lost"] = _disturbed(link, held, lose=True)
+        found[f"{link} slow"] = _disturbed(link, lambda proxy: proxy.slow(0.0, 0.03))
+    found["COMMIT lost"] = _commits(_lose_request)
+    found["COMMIT unanswered"] = _commits(_lose_answer)
+    return found
+
+
+def _holding(direction: Direction) -> Callable[[Proxy], None]:
+    return lambda proxy: proxy.hold(direction)
+
+
+def _disturbed(link: str, begin: Callable[[Proxy], None], *, lose: bool = False) -> Fault:
+    @asynccontextmanager
+    async def fault(scene: Scene) -> AsyncIterator[Effect]:
+        proxy = scene.random.choice(scene.cluster.proxies[link])
+        before = proxy.counts.copy()
+        begin(proxy)
+
+        async def effect() -> int:
+            done = proxy.counts - before
+            return sum(done[name] for name in ("aborted", "refused", "held_bytes", "delayed"))
+
+        try:
+            yield effect
+        finally:
+            proxy.heal(lose=lose)
+
+    return fault
+
+
+def _lose_request(link: Link, direction: Direction, data: bytes) -> bool:
+    """Reset the connection instead of passing the COMMIT on."""
+    if direction is Direction.REQUESTS and _COMMIT in data:
+        link.abort()
+        return True
+    return False
+
+
+def _lose_answer(link: Link, direction: Direction, data: bytes) -> bool:
+    """Pass the COMMIT on, and reset the connection when its answer comes."""
+    if direction is Direction.REQUESTS:
+        link.committing = _COMMIT in data
+    elif link.committing:
+        link.abort()
+        return True
+    return False
+
+
+def _commits(tap: Tap) -> Fault:
+    @asynccontextmanager
+    async def fault(scene: Scene) -> AsyncIterator[Effect]:
+        hits = 0
+        spared: dict[Link, bool] = {}
+
+        def sometimes(link: Link, direction: Direction, data: bytes) -> bool:
+            nonlocal hits
+            if direction is Direction.REQUESTS and _COMMIT in data:
+                spared[link] = scene.random.random() > _DISTURBED
+            if spared.get(link, True):
+                return False
+            taken = tap(link, direction, data)
+            hits += taken
+            return taken
+
+        proxies = scene.cluster.proxies["booking-postgres"]
+        for proxy in proxies:
+            proxy.tap = sometimes
+        try:
+            yield lambda: asyncio.sleep(0, hits)
+        finally:
+            for proxy in proxies:
+                proxy.heal()
+
+    return fault
+
+
+@asynccontextmanager
+async def killed_after_commit(scene: Scene) -> AsyncIterator[Effect]:
+    """Kill a booking process between its commit and its Invalidate."""
+    number = scene.random.randrange(2)
+    process, proxy = (
+        scene.cluster.bookings[number],
+        scene.cluster.proxies["booking-postgres"][number],
+    )
+    killed = 0
+
+    def kill_at_answer(link: Link, direction: Direction, data: bytes) -> bool:
+        nonlocal killed
+        if direction is Direction.REQUESTS:
+            link.committing = _COMMIT in data
+        elif link.committing and not killed:
+            killed = 1
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        return False
+
+    proxy.tap = kill_at_answer
+    try:
+        yield lambda: asyncio.sleep(0, killed)
+    finally:
+        proxy.tap = None
+        if killed:
+            await process.wait()
+            await process.start()

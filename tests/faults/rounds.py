@@ -1,0 +1,140 @@
+"""One round: a fresh shop, load and faults for a while, and the verdict."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from time import monotonic
+
+import asyncpg
+import grpc
+
+from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
+from service_kit.values import to_date
+from tests.faults.answers import calls_of
+from tests.faults.checker import G2_SECONDS, Verdict, check
+from tests.faults.cluster import Cluster
+from tests.faults.faults import Scene, service_faults, store_faults
+from tests.faults.history import History, Query
+from tests.faults.link_faults import killed_after_commit, link_faults
+from tests.faults.load import Load, Rates
+from tests.faults.mutating import Mutator
+from tests.faults.schedule import Happened, Schedule
+from tests.faults.settle import check_database, resolve
+from tests.faults.shop import Shop, open_shop
+from tests.support.waiting import eventually
+
+__all__ = ["Round", "play"]
+
+_QUIET = G2_SECONDS + 1.0
+_PATIENCE = 30.0
+_WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid < $2::text::xid8)"
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round gave: `resolved` mutations were found committed without an answer."""
+
+    seed: int
+    seconds: float
+    verdict: Verdict
+    happened: list[Happened] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    proxies: Counter[str] = field(default_factory=Counter)
+    resolved: int = 0
+
+
+async def play(cluster: Cluster, seed: int, seconds: float, rates: Rates) -> Round:
+    """Run one round of so many seconds of load and check it."""
+    random = Random(seed)  # noqa: S311 - the schedule is to be the same for a seed
+    connection = await cluster.connect()
+    shop = await open_shop(connection)
+    await connection.close()
+    history = History(shop.services, await _grids(cluster, shop), shop.day_of)
+    load = Load(
+        history,
+        calls_of(shop),
+        Mutator(shop, Random(seed + 1)),  # noqa: S311
+        random,
+        caches=[process.address for process in cluster.caches],
+        bookings=[process.address for process in cluster.bookings],
+    )
+    services = service_faults() | {"booking killed after COMMIT": killed_after_commit}
+    scene = Scene(cluster, load, shop, Random(seed + 2))  # noqa: S311
+
+    async def settled(since: float) -> float:
+        return await _applied(cluster, shop, since)
+
+    lanes = (services, store_faults() | link_faults())
+    schedule = Schedule(scene, lanes, settled, quiet_seconds=_QUIET)
+    began = monotonic()
+    async with load:
+        faults = asyncio.create_task(schedule.run(began + seconds))
+        await load.run(rates, faults.done)
+        await faults
+    history.quiet = schedule.quiet
+    connection = await cluster.connect()
+    try:
+        resolved = await resolve(connection, history)
+        verdict = check(history)
+        verdict.violations += await check_database(connection, shop, history)
+    finally:
+        await connection.close()
+    return Round(
+        seed,
+        monotonic() - began,
+        verdict,
+        schedule.happened,
+        schedule.lags,
+        load.counts,
+        _sum(cluster),
+        resolved,
+    )
+
+
+def _sum(cluster: Cluster) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for proxy in cluster.all_proxies():
+        found += proxy.counts
+    return found
+
+
+async def _grids(cluster: Cluster, shop: Shop) -> dict[Query, tuple[int, ...]]:
+    """Read from the database which slots there are while nothing is booked."""
+    grids: dict[Query, tuple[int, ...]] = {}
+    async with grpc.aio.insecure_channel(cluster.caches[0].address) as channel:
+        stub = CacheServiceStub(channel)
+        for barber in shop.barbers:
+            for service in shop.services:
+                for day in shop.days:
+                    request = pb.GetAvailabilityRequest(
+                        organization_id=shop.organization_id,
+                        barber_ids=[barber],
+                        service_id=service,
+                        start_date=to_date(day),
+                    )
+                    request.consistency.fully_consistent = True
+                    response = await stub.GetAvailability(request, timeout=5)
+                    starts = tuple(slot.start_time.seconds for slot in response.barbers[0].slots)
+                    grids["free", barber, service, day.toordinal()] = starts
+    return grids
+
+
+async def _applied(cluster: Cluster, shop: Shop, since: float) -> float:
+    """Wait until all that was committed before is applied; return seconds from `since` on.
+
+    An event is deleted from the outbox once it is applied, and not before.
+    """
+    connection: asyncpg.Connection = await cluster.connect()
+    try:
+        before = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+
+        async def applied() -> bool:
+            return not await connection.fetchval(_WAITS, shop.organization_id, before)
+
+        await eventually(applied, seconds=_PATIENCE)
+    finally:
+        await connection.close()
+    return monotonic() - since
