@@ -137,6 +137,7 @@ class Mutations:
         async with self._units() as unit:
             tx = Transaction(unit.connection, self._clock.now())
             success = await idempotency.claim(tx, request)
+            fresh = success is None
             if success is None:
                 try:
                     response = await work(tx)
@@ -150,19 +151,19 @@ class Mutations:
                 deciding.set()
                 await unit.commit()
             deciding.set()
-        applied = await self._tell(success.changes, end)
+        applied = await self._tell(success.changes, end, fresh=fresh)
         token = self._tokens.mutation(success.changes, applied=applied)
         return Answer(success.response, token, applied)
 
-    async def _tell(self, changes: Changes, end: float) -> bool:
+    async def _tell(self, changes: Changes, end: float, *, fresh: bool) -> bool:
         """Tell the cache; answer as late as the call allows, but never take it back."""
-        task = asyncio.create_task(self._invalidate(changes))
+        task = asyncio.create_task(self._invalidate(changes, fresh=fresh))
         self._keep(task)
         left = end - asyncio.get_running_loop().time()
         await asyncio.wait((task,), timeout=max(0.0, min(left, self._cache_timeout)))
         return task.done() and task.result()
 
-    async def _invalidate(self, changes: Changes) -> bool:
+    async def _invalidate(self, changes: Changes, *, fresh: bool) -> bool:
         try:
             applied = await self._notifier.invalidate(changes.events, self._cache_timeout)
         except Exception as error:  # noqa: BLE001 - the change is made, whatever the cache does
@@ -170,13 +171,20 @@ class Mutations:
                 "the cache could not be told", exc_info=error
             )
             return False
-        if applied:
+        if applied and fresh:
+            # A repeat's transaction id may be of a database before a restore; whatever the
+            # first left in the outbox, the relay deletes.
             self._acknowledged(changes.xid)
         return applied
 
     def _keep(self, task: asyncio.Task[Answer] | asyncio.Task[bool]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Answer] | asyncio.Task[bool]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Retrieved: its caller may be gone, and then nobody else asks.
 
 
 def _reveals(error: ServiceError) -> bool:

@@ -1,9 +1,10 @@
 """The entry: a self-describing, serialised answer.
 
 Layout, little-endian: magic (4), CRC-32 of all that follows (4), fill time as seconds
-since the epoch (8), lengths of key (2), nonces (2, in nonces) and snapshot (2), then
+since the epoch (8), lengths of key (2), nonces (2, in nonces) and snapshot (4), then
 key, nonces (16 each, in the order of the query's tags), snapshot and payload.
-The fill time tells ages; it takes no part in correctness.
+The fill time tells ages; it takes no part in correctness. The magic is the version of the
+payloads, too: whoever changes the layout of one raises it, and older entries are misses.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["NONCE_BYTES", "Entry", "decode", "encode"]
 NONCE_BYTES = 16
 _MAGIC = b"CSE1"
 _HEADER = struct.Struct("<4sI")
-_BODY = struct.Struct("<dHHH")
+_BODY = struct.Struct("<dHHI")
 _START = _HEADER.size + _BODY.size
 
 

@@ -11,7 +11,6 @@ from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import (
     Filled,
     Load,
-    Loaded,
     Observer,
     Read,
     Store,
@@ -69,8 +68,7 @@ class Filler:
         guards = [tuple(nonces[tag] or b"" for tag in read.tags) for read in reads]
 
         async def run(positions: Sequence[int]) -> list[Answer]:
-            loaded = await self._loaded(organization_id, reads, positions, load)
-            answers = self._answers(loaded, Outcome.MISS)
+            answers = await self._answers(organization_id, reads, positions, load, Outcome.MISS)
             await asyncio.gather(
                 *(
                     self._put(organization_id, reads[position], guards[position], answer)
@@ -108,10 +106,9 @@ class Filler:
 
         async def run(positions: Sequence[int]) -> list[Answer]:
             mine = [keys[position] for position in positions]
-            loaded = await self._loaded(
-                organization_id, reads, positions, load, lambda: self._loads.leave(mine)
+            return await self._answers(
+                organization_id, reads, positions, load, outcome, lambda: self._loads.leave(mine)
             )
-            return self._answers(loaded, outcome)
 
         return self._told(organization_id, reads, await self._loads.join(keys, run))
 
@@ -127,26 +124,26 @@ class Filler:
 
         self._loads.behind(run())
 
-    async def _loaded(
+    async def _answers(  # noqa: PLR0917 - what a load is made of
         self,
         organization_id: int,
         reads: Sequence[Read],
         positions: Sequence[int],
         load: Load,
+        outcome: Outcome,
         begun: Callable[[], None] = lambda: None,
-    ) -> Loaded:
+    ) -> list[Answer]:
+        """Load once there is a place; the answers are as old as the load's beginning."""
         try:
             async with self._gate.admit(organization_id):
                 begun()
-                return await load(positions)
+                began = self._time()
+                loaded = await load(positions)
         except BaseException:
             for position in positions:
                 self._observer.load_failed(organization_id, reads[position].query)
             raise
-
-    def _answers(self, loaded: Loaded, outcome: Outcome) -> list[Answer]:
-        now = self._time()
-        return [Answer(payload, outcome, loaded.snapshot, now) for payload in loaded.payloads]
+        return [Answer(payload, outcome, loaded.snapshot, began) for payload in loaded.payloads]
 
     async def _put(
         self, organization_id: int, read: Read, nonces: tuple[bytes, ...], answer: Answer

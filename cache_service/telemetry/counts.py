@@ -70,9 +70,15 @@ class Counts:
             counts.bytes += size
 
     def load_failed(self, organization_id: int, query: str) -> None:
-        """Count one entry whose load failed."""
-        for counts in self._both(organization_id, query):
-            counts.errors += 1
+        """Count one entry whose load failed.
+
+        For an organization of its own only if it is known by an answer: ids that were made
+        up must not crowd out those that are there.
+        """
+        self.queries.setdefault(query, QueryCounts()).errors += 1
+        own = self._by_organization.get(organization_id)
+        if own is not None:
+            own.setdefault(query, QueryCounts()).errors += 1
 
     def of_organization(self, organization_id: int) -> dict[str, QueryCounts]:
         """Return one organization's counts by query; empty if it has none."""
