@@ -56,8 +56,12 @@ class CachedReads:
             raise ResourceExhausted("LOADS_EXHAUSTED", message, retry_after=_RETRY) from error
 
     def hit(self, query: CachedQuery[A], arguments: A) -> Awaitable[Answer | None]:
-        """Answer one entry if it is a hit, else None, in one round trip and no other work."""
+        """Answer one entry if it is a hit, else None, in one round trip; `served` counts it."""
         return self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
+
+    def served(self, query: CachedQuery[A], arguments: A) -> None:
+        """Count an answer of `hit` that is served."""
+        self._reader.served(arguments.organization_id, query.name)
 
     def _as_read(self, query: CachedQuery[A], arguments: A) -> Read:
         ttl = self._ttls.get(query.name, query.ttl)

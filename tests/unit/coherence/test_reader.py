@@ -22,6 +22,8 @@ async def test_the_second_read_is_a_hit_of_one_round_trip(world: World) -> None:
     assert (answer.payload, answer.filled_at) == (b"0,0", 1000.0)
     assert world.store.calls == ["fetch", "fetch"]
     assert len(world.facts.loads) == 1
+    assert world.seen.outcomes == [Outcome.MISS, Outcome.HIT], "the short way counts nothing"
+    world.reader.served(ORGANIZATION, DAY.query)
     assert world.seen.outcomes == [Outcome.MISS, Outcome.HIT, Outcome.HIT]
     assert len(world.seen.stored_sizes) == 1
 
