@@ -15,12 +15,14 @@ CLOCK ?= data
 BARBERS ?= 6
 MONTHS ?= 6
 SEED ?= 1
+# What `make soak` is given besides SEED, as `make soak SECONDS=3600 SEED=7`.
+SECONDS ?= 600
 # What `make test` is given, as `make test TESTS=tests/unit`.
 TESTS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos run test demo lint format bench locks clean
+.PHONY: help setup protos run test soak demo lint format bench locks clean
 
 help: ## List these commands.
 	@echo "Chairside. Each command first installs what it needs into $(VENV)."
@@ -38,6 +40,9 @@ demo: setup ## Take a tour of the system that `make run` runs.
 
 test: setup ## Run all tests, on real servers: TESTS=path for some.
 	@$(PY) -m pytest $(TESTS)
+
+soak: setup ## Attack the system with faults for a while and check what it answered: SECONDS= SEED=
+	@exec $(PY) -m tests.faults --seconds $(SECONDS) --seed $(SEED)
 
 lint: setup ## Check style, types, import directions and protos.
 	$(BIN)/ruff check .

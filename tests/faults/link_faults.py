@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from tests.faults.cluster import LINKS
@@ -18,7 +18,7 @@ _DISTURBED = 0.4
 
 
 def link_faults() -> dict[str, Fault]:
-    """Return the faults by their kinds; a link's fault concerns one of its two proxies."""
+    """Return the faults by their kinds; a link's fault concerns one or both of its proxies."""
     found: dict[str, Fault] = {}
     for link in LINKS:
         found[f"{link} cut"] = _disturbed(link, Proxy.cut)
@@ -39,20 +39,28 @@ def _holding(direction: Direction) -> Callable[[Proxy], None]:
 def _disturbed(link: str, begin: Callable[[Proxy], None], *, lose: bool = False) -> Fault:
     @asynccontextmanager
     async def fault(scene: Scene) -> AsyncIterator[Effect]:
-        proxy = scene.random.choice(scene.cluster.proxies[link])
-        before = proxy.counts.copy()
-        begin(proxy)
+        both = scene.cluster.proxies[link]
+        chosen = both if scene.random.random() < 0.5 else [scene.random.choice(both)]
+        before = _disturbances(chosen)
+        for proxy in chosen:
+            begin(proxy)
 
         async def effect() -> int:
-            done = proxy.counts - before
-            return sum(done[name] for name in ("aborted", "refused", "held_bytes", "delayed"))
+            return _disturbances(chosen) - before
 
         try:
             yield effect
         finally:
-            proxy.heal(lose=lose)
+            for proxy in chosen:
+                proxy.heal(lose=lose)
 
     return fault
+
+
+def _disturbances(proxies: Sequence[Proxy]) -> int:
+    """Count what was reset, refused, delayed, and the bytes held back."""
+    names = ("aborted", "refused", "held_bytes", "delayed")
+    return sum(proxy.counts[name] for proxy in proxies for name in names)
 
 
 def _lose_request(link: Link, direction: Direction, data: bytes) -> bool:

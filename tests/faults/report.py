@@ -19,10 +19,14 @@ def summary(rounds: Sequence[Round], metrics: Counter[str]) -> dict[str, Any]:
     """Put the rounds together; `metrics` are the services' own counters at the end."""
     verdicts = [one.verdict for one in rounds]
     happened = [fault for one in rounds for fault in one.happened]
-    faults: dict[str, dict[str, int]] = defaultdict(lambda: {"times": 0, "effect": 0})
+    faults: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"times": 0, "effect": 0, "longest_healing_seconds": 0.0}
+    )
     for fault in happened:
         faults[fault.kind]["times"] += 1
         faults[fault.kind]["effect"] += fault.effect
+        longest = max(faults[fault.kind]["longest_healing_seconds"], round(fault.healing, 3))
+        faults[fault.kind]["longest_healing_seconds"] = longest
     calls: Counter[str] = Counter()
     proxies: Counter[str] = Counter()
     for one in rounds:

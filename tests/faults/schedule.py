@@ -70,11 +70,11 @@ class Schedule:
     async def _lane(self, kinds: Mapping[str, Fault], order: Iterator[str], end: float) -> None:
         random = self._scene.random
         while monotonic() < end:
-            await asyncio.sleep(random.uniform(0.05, 0.4))
+            await asyncio.sleep(random.uniform(0.05, 0.3))
             kind = next(order)
             began = monotonic()
             async with kinds[kind](self._scene) as effect:
-                await asyncio.sleep(random.uniform(0.2, 0.8))
+                await asyncio.sleep(random.uniform(0.3, 0.9))
                 over = monotonic()
             healed = monotonic()
             self.happened.append(Happened(kind, began, healed, healed - over, await effect()))

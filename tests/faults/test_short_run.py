@@ -1,0 +1,56 @@
+"""A short run of load and faults over real processes, as `make soak` does at length."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from devstack.children import Child
+from devstack.services import environment
+
+_SECONDS = 25
+_SEED = 1
+_PATIENCE = 180.0
+
+
+async def test_no_read_is_older_than_an_acknowledgement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under faults of many kinds nothing acknowledged is missed, lost, doubled or made up."""
+    found = tmp_path / "faults.json"
+    run = Child(
+        "faults",
+        [
+            *(sys.executable, "-m", "tests.faults", "--output", found),
+            *("--seconds", str(_SECONDS), "--seed", str(_SEED)),
+        ],
+        log_path=tmp_path / "faults.log",
+        environ=environment({}) | {"COLUMNS": "100"},
+    )
+    async with run, asyncio.timeout(_PATIENCE):
+        code = await run.wait()
+    with capsys.disabled():
+        sys.stdout.write(f"\n{run.output()}\n")
+    assert code in {0, 1}, "it ran to its end"
+    results = json.loads(found.read_text())
+    assert results["first_violations"] == []
+    assert code == 0
+    _assert_that_it_bit(results)
+
+
+def _assert_that_it_bit(results: dict[str, object]) -> None:
+    """A run without load, without hits, or without effects of its faults proves nothing."""
+    kinds = results["faults_by_kind"]
+    assert isinstance(kinds, dict)
+    assert len([kind for kind, done in kinds.items() if done["effect"]]) >= 12
+    for name, least in (
+        ("reads_checked", 1000),
+        ("reads_from_cache", 300),
+        ("reads_within_5_ms", 100),
+        ("mutations_applied", 50),
+    ):
+        number = results[name]
+        assert isinstance(number, int)
+        assert number >= least, name
