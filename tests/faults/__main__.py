@@ -33,7 +33,7 @@ async def _run(directory: Path, seconds: float, seed: int, rates: Rates, output:
                     f"seed {one.seed}: {one.verdict.reads:,} reads, "
                     f"{len(one.happened)} faults, {len(one.verdict.violations)} violations"
                 )
-        found = summary(rounds, await cluster.metrics())
+        found = summary(rounds, await cluster.metrics(), cluster.logged_errors())
         show(found, output, console)
     return not found["violations"]
 

@@ -68,7 +68,7 @@ def calls_of(shop: Shop) -> list[Call]:
     return [*calls, _revenue(shop)]
 
 
-def _source(info: pb.GetAvailabilityResponse | Any) -> str:
+def _source(info: types_pb2.CacheInfo) -> str:
     return types_pb2.Source.Name(info.source).removeprefix("SOURCE_")
 
 

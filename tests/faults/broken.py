@@ -4,13 +4,15 @@ Never part of the service: only the harness starts it, to see that the checker n
 """
 
 import sys
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from cache_service import __main__ as service
+from cache_service.coherence.entry import Entry, encode
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.outcome import Answer, Outcome
-from cache_service.coherence.ports import Load, Read
+from cache_service.coherence.ports import Filled, Load, Read
 from cache_service.stores.redis.store import RedisStore
 
 __all__ = ["RULES"]
@@ -53,11 +55,17 @@ def _guards_after_data() -> None:
         share: bool = True,
     ) -> list[Answer]:
         assert share
-        loaded = await self._loaded(organization_id, reads, range(len(reads)), load)
-        answers = self._answers(loaded, Outcome.MISS)
-        for read, answer in zip(reads, answers, strict=True):
-            guards = await self._store.claim(organization_id, read.tags)
-            await self._put(organization_id, read, tuple(guards), answer)
+        loaded = await load(range(len(reads)))
+        answers = []
+        for read, payload in zip(reads, loaded.payloads, strict=True):
+            nonces = tuple(await self._store.claim(organization_id, read.tags))
+            full_key = self._store.full_key(organization_id, read.key)
+            entry = Entry(payload, loaded.snapshot, time.time())
+            raw = encode(full_key, b"".join(nonces), entry)
+            await self._store.put(
+                organization_id, Filled(read.key, read.tags, nonces, raw, read.ttl)
+            )
+            answers.append(Answer(payload, Outcome.MISS, entry.snapshot, entry.filled_at))
         return answers
 
     Filler.fill = fill  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """The system under test: real processes, each connection through a proxy of its own."""
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -112,6 +113,18 @@ class Cluster:
                 if line.startswith("chairside_"):
                     name, value = line.rsplit(" ", 1)
                     found[name] += int(float(value))
+        return found
+
+    def logged_errors(self) -> list[str]:
+        """Return what the services logged as errors: the method, and the exceptions' last lines."""
+        found = []
+        for process in (*self.caches, *self.bookings):
+            for line in process.log_path.read_text(errors="replace").splitlines():
+                if '"level": "error"' in line:
+                    event = json.loads(line)
+                    exception = str(event.get("exception", "")).strip().splitlines()
+                    last = [part for part in exception if part and not part.startswith(" ")][-3:]
+                    found.append(f"{event.get('method', event['event'])}: {' / '.join(last)[:500]}")
         return found
 
     async def _prepare(self, stack: AsyncExitStack, number: int) -> None:

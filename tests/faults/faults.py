@@ -7,7 +7,7 @@ a fault without any effect proves nothing.
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -177,19 +177,21 @@ async def _doubled(scene: Scene) -> AsyncIterator[Effect]:
     try:
         rows = await connection.fetch(
             "SELECT event FROM idempotent_requests, jsonb_array_elements_text(events->'events')"
-            " AS event WHERE response IS NOT NULL ORDER BY random() LIMIT 60"
+            " AS event WHERE response IS NOT NULL ORDER BY random() LIMIT 40"
         )
     finally:
         await connection.close()
+    targets = [cache.address for cache in scene.cluster.caches]
     told = 0
-    for row in rows:
-        event = Parse(row["event"], Event())
-        async with grpc.aio.insecure_channel(
-            scene.random.choice(scene.cluster.caches).address
-        ) as channel:
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(target)) for target in targets
+        ]
+        for row in rows:
+            stub = CacheServiceStub(scene.random.choice(channels))
             with suppress(grpc.aio.AioRpcError):
-                request = pb.InvalidateRequest(events=[event])
-                await CacheServiceStub(channel).Invalidate(request, timeout=1)
+                request = pb.InvalidateRequest(events=[Parse(row["event"], Event())])
+                await stub.Invalidate(request, timeout=0.5)
                 told += 1
     yield lambda: asyncio.sleep(0, told)
 

@@ -1,6 +1,6 @@
 """Judge sums of money: all that is due is in, and nothing that was never paid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.faults.history import Money, Read, Write
 from tests.faults.timeline import Due
@@ -41,10 +41,12 @@ def judge_client_money(
             yield read, "stale", f"spent: {problem}"
 
 
-def _split(reads, writes, due, item):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _split(
+    reads: Sequence[Read], writes: Sequence[Write], due: Due, item: Callable[[Money], Item]
+) -> Iterator[tuple[Read, Item, list[Item]]]:
     """Give each read, what it must contain in sum, and what it may contain."""
     dated = sorted(
-        ((due(write), write.started, item(write.money)) for write in writes),
+        ((due(write), write.started, item(write.money)) for write in writes if write.money),
         key=lambda one: one[0],
     )
     at, certain = 0, (0, 0)

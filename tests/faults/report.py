@@ -15,8 +15,10 @@ from tests.faults.rounds import Round
 __all__ = ["show", "summary"]
 
 
-def summary(rounds: Sequence[Round], metrics: Counter[str]) -> dict[str, Any]:
-    """Put the rounds together; `metrics` are the services' own counters at the end."""
+def summary(
+    rounds: Sequence[Round], metrics: Counter[str], logged: Sequence[str]
+) -> dict[str, Any]:
+    """Put the rounds together, with the services' own counters and the errors they logged."""
     verdicts = [one.verdict for one in rounds]
     happened = [fault for one in rounds for fault in one.happened]
     faults: dict[str, dict[str, Any]] = defaultdict(
@@ -59,6 +61,8 @@ def summary(rounds: Sequence[Round], metrics: Counter[str]) -> dict[str, Any]:
         "calls": dict(sorted(calls.items())),
         "proxies": dict(sorted(proxies.items())),
         "metrics": dict(sorted(metrics.items())),
+        "logged_errors": len(logged),
+        "kinds_of_logged_errors": dict(Counter(logged).most_common(20)),
         "first_violations": violations[:20],
     }
 
