@@ -41,8 +41,8 @@ async def _run(directory: Path, seconds: float, seed: int, rates: Rates, output:
 def main(  # noqa: PLR0917 - its options
     seconds: Annotated[float, typer.Option(help="How long the load lasts.")] = 600.0,
     seed: Annotated[int, typer.Option(help="Of load, faults and delays.")] = 1,
-    reads: Annotated[float, typer.Option(help="Reads a second, besides those woken.")] = 150.0,
-    writes: Annotated[float, typer.Option(help="Mutations a second.")] = 25.0,
+    reads: Annotated[float, typer.Option(help="Reads a second, besides those woken.")] = 100.0,
+    writes: Annotated[float, typer.Option(help="Mutations a second.")] = 12.0,
     woken: Annotated[int, typer.Option(help="Calls that an acknowledgement wakes, twice.")] = 8,
     output: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("build/soak.json"),
 ) -> None:

@@ -26,11 +26,12 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
 )
 _READ_SECONDS = 1.0
-_WRITE_SECONDS = 2.5
+_WRITE_SECONDS = 4.0
 _MOST_OPEN = 60
 """Reads open at once at one process; above it a read is not begun, and counted as shed."""
 _REPEATED = 0.6
 """How many of the mutations with an unknown outcome are repeated by their request id."""
+_ATTEMPTS = 4
 _IMPATIENT = 0.02
 """Seconds within which a client that cancels does so."""
 
@@ -161,7 +162,7 @@ class Load:
         self.counts["writes"] += 1
         path = f"/chairside.booking.v1.BookingService/{plan.method}"
         process = self._random.randrange(2)
-        while True:
+        for attempt in range(_ATTEMPTS):
             channel = self._bookings[process]
             outcome = await self._attempt(channel.unary_unary(path), plan.request)
             write.ended = self._time()
@@ -179,7 +180,7 @@ class Load:
                 if write.committed is None:
                     self._mutator.refused(plan)
                 return
-            if self._random.random() > _REPEATED:
+            if attempt == _ATTEMPTS - 1 or self._random.random() > _REPEATED:
                 return
             process = 1 - process
             self.counts["repeated"] += 1
