@@ -77,15 +77,22 @@ class AvailabilitySearch:
         since = max(since, today)
         while since < last:
             until = min(since + timedelta(days=_SEARCH_DAYS), last)
-            if found := next_available(await self._days(since, until, within)):
+            if found := next_available(await self._days(since, until, within, most=None)):
                 return found
             since = until
         return b""
 
     async def _days(
-        self, first: date, end: date, within: tuple[int, int] | None
+        self,
+        first: date,
+        end: date,
+        within: tuple[int, int] | None,
+        most: int | None = LARGEST_ANSWER,
     ) -> dict[int, bytes]:
-        """Read shop days of all barbers, 500 at a time; return what can be booked now."""
+        """Read shop days of all barbers, 500 at a time; return what can be booked now.
+
+        AnswerTooLarge above `most` bytes; None where the caller does not answer with them.
+        """
         slots = dict.fromkeys(self.slots, b"")
         arguments = [
             AvailabilityDay(
@@ -104,7 +111,7 @@ class AvailabilitySearch:
                 slots[one.barber_id] += bookable
                 size += len(bookable)
                 self.time_zone, self._horizon_days = day.time_zone, day.horizon_days
-            if size > LARGEST_ANSWER:
+            if most is not None and size > most:
                 raise AnswerTooLarge  # and do not compute the rest
             self.answers.extend(answers)
         return slots

@@ -213,6 +213,22 @@ async def test_a_request_for_too_much_is_refused_and_holds_nobody_up(busy: Syste
     assert_nothing_in_the_logs(busy)
 
 
+async def test_what_is_searched_but_not_answered_may_be_large(busy: System) -> None:
+    """A day without slots has a next free one, however many there are behind it."""
+    request = cache_service_pb2.GetAvailabilityRequest(
+        organization_id=BIG,
+        barber_ids=range(SOMEBODY, SOMEBODY + 13),
+        service_id=SHORT,
+        start_date=to_date(datetime.now(UTC).date() - timedelta(days=2)),
+    )
+    answer = await CacheServiceStub(busy.cache_channel).GetAvailability(request, timeout=30)
+    assert answer.next_available.barber_id == SOMEBODY
+    assert not any(barber.slots for barber in answer.barbers)
+    request.end_date.CopyFrom(to_date(datetime.now(UTC).date() + timedelta(days=16)))
+    call = CacheServiceStub(busy.cache_channel).GetAvailability(request, timeout=30)
+    assert await _failure(call) == ("FAILED_PRECONDITION", "ANSWER_TOO_LARGE")  # the control
+
+
 async def _failure(call: Any) -> tuple[str, str]:
     try:
         await call
