@@ -1,11 +1,13 @@
-"""`python -m tests.faults.broken RULE serve`: a cache service with one rule broken.
+"""`python -m tests.faults.broken FILE serve`: a cache service with one rule broken at a time.
 
+The file names the rule, as in `RULES`, at every moment; while it is empty, none is broken.
 Never part of the service: only the harness starts it, to see that the checker notices.
 """
 
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cache_service import __main__ as service
@@ -17,67 +19,69 @@ from cache_service.stores.redis.store import RedisStore
 
 __all__ = ["RULES"]
 
+RULES = ("delete entries", "guards after data", "invalidate nothing", "share by query")
+_DELETE_ENTRIES, _GUARDS_AFTER_DATA, _INVALIDATE_NOTHING, _SHARE_BY_QUERY = RULES
 
-def _invalidate_nothing() -> None:
-    async def invalidate(_self: RedisStore, _organization_id: int, _tags: Sequence[str]) -> None:
-        return
-
-    RedisStore.invalidate = invalidate  # type: ignore[method-assign]
+_invalidate, _shared_key, _fill = RedisStore.invalidate, Filler.shared_key, Filler.fill
 
 
-def _delete_entries() -> None:
-    """Delete what is stored, as caches commonly do: a load under way stores the old answer."""
+def _patch(rule: Path) -> None:
+    """Put ways around the rules, taken while the file says so."""
 
-    async def invalidate(self: RedisStore, organization_id: int, _tags: Sequence[str]) -> None:
-        call: Any = self._connection.call
-        keys = await call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
-        if keys:
-            await call("DEL", *keys)
+    def broken(name: str) -> bool:
+        return rule.read_text() == name
 
-    RedisStore.invalidate = invalidate  # type: ignore[method-assign]
+    async def invalidate(self: RedisStore, organization_id: int, tags: Sequence[str]) -> None:
+        if broken(_DELETE_ENTRIES):
+            # As caches commonly do: a load under way then stores the old answer.
+            call: Any = self._connection.call
+            keys = await call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
+            if keys:
+                await call("DEL", *keys)
+        elif not broken(_INVALIDATE_NOTHING):
+            await _invalidate(self, organization_id, tags)
 
+    def shared_key(full_key: str, nonces: tuple[bytes, ...]) -> Hashable:
+        if broken(_SHARE_BY_QUERY):
+            return full_key
+        return _shared_key(full_key, nonces)
 
-def _share_by_query() -> None:
-    def shared_key(full_key: str, _nonces: tuple[bytes, ...]) -> Hashable:
-        return full_key
-
-    Filler.shared_key = staticmethod(shared_key)  # type: ignore[method-assign]
-
-
-def _guards_after_data() -> None:
     async def fill(
         self: Filler,
         organization_id: int,
         reads: Sequence[Read],
         load: Load,
-        _nonces: Mapping[str, bytes | None],
+        nonces: Mapping[str, bytes | None],
         *,
         share: bool = True,
     ) -> list[Answer]:
-        assert share
-        loaded = await load(range(len(reads)))
-        answers = []
-        for read, payload in zip(reads, loaded.payloads, strict=True):
-            nonces = tuple(await self._store.claim(organization_id, read.tags))
-            full_key = self._store.full_key(organization_id, read.key)
-            entry = Entry(payload, loaded.snapshot, time.time())
-            raw = encode(full_key, b"".join(nonces), entry)
-            await self._store.put(
-                organization_id, Filled(read.key, read.tags, nonces, raw, read.ttl)
-            )
-            answers.append(Answer(payload, Outcome.MISS, entry.snapshot, entry.filled_at))
-        return answers
+        if broken(_GUARDS_AFTER_DATA):
+            return await _load_then_claim(self._store, organization_id, reads, load)
+        return await _fill(self, organization_id, reads, load, nonces, share=share)
 
-    Filler.fill = fill  # type: ignore[method-assign]
+    changes: tuple[tuple[type, str, object], ...] = (
+        (RedisStore, "invalidate", invalidate),
+        (Filler, "shared_key", staticmethod(shared_key)),
+        (Filler, "fill", fill),
+    )
+    for owner, name, changed in changes:
+        setattr(owner, name, changed)
 
 
-RULES: dict[str, Callable[[], None]] = {
-    "invalidate nothing": _invalidate_nothing,
-    "delete entries": _delete_entries,
-    "share by query": _share_by_query,
-    "guards after data": _guards_after_data,
-}
+async def _load_then_claim(
+    store: Any, organization_id: int, reads: Sequence[Read], load: Load
+) -> list[Answer]:
+    loaded = await load(range(len(reads)))
+    answers = []
+    for read, payload in zip(reads, loaded.payloads, strict=True):
+        nonces = tuple(await store.claim(organization_id, read.tags))
+        entry = Entry(payload, loaded.snapshot, time.time())
+        raw = encode(store.full_key(organization_id, read.key), b"".join(nonces), entry)
+        await store.put(organization_id, Filled(read.key, read.tags, nonces, raw, read.ttl))
+        answers.append(Answer(payload, Outcome.MISS, entry.snapshot, entry.filled_at))
+    return answers
+
 
 if __name__ == "__main__":
-    RULES[sys.argv.pop(1)]()
+    _patch(Path(sys.argv.pop(1)))
     service.cli()

@@ -32,10 +32,11 @@ _PROCESSES = 2
 class Cluster:
     """Two cache processes, two booking processes, Valkey and Postgres; a context manager.
 
-    `proxies` has each link's two proxies.
+    `proxies` has each link's two proxies. `broken` is a file that names the rule which the
+    cache processes break (see `broken.py`); without it they are what they are.
     """
 
-    def __init__(self, directory: Path, random: Random) -> None:
+    def __init__(self, directory: Path, random: Random, *, broken: Path | None = None) -> None:
         self.postgres = PostgresServer(directory / "postgres", durable=False)
         self.valkey = ValkeyServer(directory / "valkey")
         self.caches: list[ServiceProcess] = []
@@ -43,6 +44,7 @@ class Cluster:
         self.proxies: dict[str, list[Proxy]] = {link: [] for link in LINKS}
         self._directory = directory
         self._random = random
+        self._broken = broken
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -76,14 +78,6 @@ class Cluster:
     def all_proxies(self) -> Iterable[Proxy]:
         """Every proxy of every link."""
         return (proxy for proxies in self.proxies.values() for proxy in proxies)
-
-    async def restart_caches(self, broken: str = "") -> None:
-        """Start both cache processes anew, with this rule broken (see `broken.py`), or none."""
-        module = ["tests.faults.broken", broken] if broken else ["cache_service"]
-        for cache in self.caches:
-            cache.argv = [sys.executable, "-m", *module, "serve"]
-        await asyncio.gather(*(cache.kill() for cache in self.caches))
-        await asyncio.gather(*(cache.start() for cache in self.caches))
 
     async def redis(self, *command: str) -> bytes:
         """Ask Valkey, past every proxy, and return the first line or the bulk of its answer."""
@@ -149,6 +143,8 @@ class Cluster:
             },
             logs,
         )
+        if self._broken is not None:
+            cache.argv = [sys.executable, "-m", "tests.faults.broken", str(self._broken), "serve"]
         booking = ServiceProcess(
             "booking_service",
             _prefixed("CHAIRSIDE_BOOKING_", shared)

@@ -10,7 +10,7 @@ import pytest
 from devstack.children import Child
 from devstack.services import environment
 
-_SECONDS = 25
+_SECONDS = 20
 _SEED = 1
 _PATIENCE = 180.0
 
