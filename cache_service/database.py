@@ -31,8 +31,8 @@ _IDENTITY = text("""
     FROM pg_control_system(), authority
 """)
 
-_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
-"""SQL states of a server that starts, stops, crashed, or takes no more connections."""
+_AWAY = ("08", "57P", "53300")
+"""SQL states of a lost connection, and of a server that starts, stops, crashed, or is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ async def _translated() -> AsyncIterator[None]:
         raise Unavailable("DATABASE_UNAVAILABLE", message) from error
     except DBAPIError as error:
         away = error.connection_invalidated or isinstance(error, InterfaceError)
-        if not away and str(getattr(error.orig, "sqlstate", "")) not in _AWAY:
+        if not away and not str(getattr(error.orig, "sqlstate", "")).startswith(_AWAY):
             raise
         message = "the database does not answer"
         raise Unavailable("DATABASE_UNAVAILABLE", message) from error

@@ -6,7 +6,7 @@ Never part of the service: only the harness starts it, to see that the checker n
 
 import sys
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,16 @@ def _patch(rule: Path) -> None:
             return full_key
         return _shared_key(full_key, nonces)
 
+    changes: tuple[tuple[type, str, object], ...] = (
+        (RedisStore, "invalidate", invalidate),
+        (Filler, "shared_key", staticmethod(shared_key)),
+        (Filler, "fill", _fill_unless(broken)),
+    )
+    for owner, name, changed in changes:
+        setattr(owner, name, changed)
+
+
+def _fill_unless(broken: Callable[[str], bool]) -> object:
     async def fill(
         self: Filler,
         organization_id: int,
@@ -59,13 +69,7 @@ def _patch(rule: Path) -> None:
             return await _load_then_claim(self._store, organization_id, reads, load)
         return await _fill(self, organization_id, reads, load, nonces, share=share)
 
-    changes: tuple[tuple[type, str, object], ...] = (
-        (RedisStore, "invalidate", invalidate),
-        (Filler, "shared_key", staticmethod(shared_key)),
-        (Filler, "fill", fill),
-    )
-    for owner, name, changed in changes:
-        setattr(owner, name, changed)
+    return fill
 
 
 async def _load_then_claim(
