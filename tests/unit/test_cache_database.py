@@ -21,6 +21,7 @@ async def test_a_lost_connection_is_no_internal_error(
     fault: type[asyncpg.PostgresError], seen: type[Exception]
 ) -> None:
     """A connection cut in the middle of a statement may simply be asked again; a bug may not."""
+    error = DBAPIError("SELECT 1", None, fault("of the server"))
     with pytest.raises(seen):
         async with _translated():
-            raise DBAPIError("SELECT 1", None, fault("of the server"))
+            raise error
