@@ -62,8 +62,8 @@ def store_faults() -> dict[str, Fault]:
         "Postgres crashed": _postgres_ended(signal.SIGQUIT),
         "Postgres backends killed": _backends_killed,
         "Valkey flushed": _flushed,
-        "Valkey evicting": _small_memory("allkeys-lru", "evicted_keys"),
-        "Valkey out of memory": _small_memory("noeviction", "errorstat_OOM"),
+        "Valkey evicting": _small_memory("allkeys-lru", "evicted_keys", 20_000),
+        "Valkey out of memory": _small_memory("noeviction", "errorstat_OOM", 100_000),
         "Invalidate doubled, reordered": _doubled,
         "half of all calls cancelled": _cancelling,
     }
@@ -142,16 +142,15 @@ async def _flushed(scene: Scene) -> AsyncIterator[Effect]:
     yield lambda: asyncio.sleep(0, size)
 
 
-def _small_memory(policy: str, counter: str) -> Fault:
+def _small_memory(policy: str, counter: str, missing: int) -> Fault:
     @asynccontextmanager
     async def fault(scene: Scene) -> AsyncIterator[Effect]:
         cluster = scene.cluster
         before = _count(await cluster.redis_info(), counter)
         used = int((await cluster.redis_info())["used_memory"])
         await cluster.redis("CONFIG", "SET", "maxmemory-policy", policy)
-        # Room for a few entries when they may be evicted, for none when they may not.
-        room = 50_000 if policy != "noeviction" else -100_000
-        await cluster.redis("CONFIG", "SET", "maxmemory", str(used + room))
+        # Less than there is: something must go at once, or nothing may come.
+        await cluster.redis("CONFIG", "SET", "maxmemory", str(used - missing))
         after = before
 
         async def effect() -> int:
