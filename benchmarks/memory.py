@@ -7,6 +7,7 @@ that entries are dropped and filled all the time.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import uuid
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ __all__ = ["measure"]
 _LIMIT_MB = 200.0
 _TURNS = 40
 _MUTATIONS = 0.05
-"""How many of the calls to the booking service are mutations."""
+"""How many mutations the booking service gets for each read, in addition."""
 _MUTATIONS_AT_ONCE = 8
 
 Call = tuple[str, Message]
@@ -158,7 +159,7 @@ async def _read(service: MeasuredService, calls: Sequence[Call], number: int) ->
 
 
 async def _mutate(shop: _Shop, stub: BookingServiceAsyncStub, number: int) -> None:
-    for _ in range(number // (2 * _MUTATIONS_AT_ONCE)):
+    for _ in range(math.ceil(number / (2 * _MUTATIONS_AT_ONCE))):
         await asyncio.gather(*(shop.book_and_cancel(stub) for _ in range(_MUTATIONS_AT_ONCE)))
 
 
@@ -181,7 +182,7 @@ async def measure(calls: int) -> list[Section]:
         turn = calls // _TURNS
         for _ in range(_TURNS):
             await _read(cached, shop.of_cache(), turn)
-            await _read(booked, shop.of_booking(), round(turn * (1 - _MUTATIONS)))
+            await _read(booked, shop.of_booking(), turn)
             await _mutate(shop, stub, round(turn * _MUTATIONS))
             for name, service in services.items():
                 held[name].append(_megabytes(service))
@@ -197,9 +198,9 @@ def _section(
         title="Memory after many calls",
         command=f"python -m benchmarks memory --calls {calls}",
         about=(
-            f"Resident memory of each service after {calls:,} calls of its own: every read of the\n"
+            f"Resident memory of each service after {calls:,} reads of its own: every read of the\n"
             "cache service in turn; GetAppointment, SearchAvailability, bookings and\n"
-            "cancellations (5 %) of the booking service. The growth is that of the second half."
+            "cancellations (5 % more) of the booking service. Growth is that of the second half."
         ),
         columns=("", "At the start", "Half way", "At the end", "Growth of 1,000 calls", "Answers"),
         rows=[
