@@ -11,7 +11,7 @@ from booking_service.domain.opening import Period, day_bounds
 from booking_service.domain.slots import Refusal, ServiceTerms, check_booking
 from booking_service.domain.statuses import Status
 from booking_service.postgres import tables
-from booking_service.use_cases.periods import minutes
+from booking_service.use_cases.periods import as_text, minutes
 from booking_service.use_cases.records import Barber, Organization
 from booking_service.use_cases.transaction import Transaction
 from service_kit.errors import FailedPrecondition
@@ -139,27 +139,25 @@ def slot_taken(**metadata: object) -> FailedPrecondition:
 
 async def _periods(tx: Transaction, barber_id: int, day: date) -> Sequence[Period]:
     special = tables.special_hours
-    replaced = (
-        await tx.connection.execute(
-            select(special.c.periods).where(special.c.barber_id == barber_id, special.c.day == day)
+    replaced = await tx.connection.scalar(
+        select(as_text(special.c.periods)).where(
+            special.c.barber_id == barber_id, special.c.day == day
         )
-    ).one_or_none()
+    )
     if replaced is not None:
-        return minutes(replaced.periods)
+        return minutes(replaced)
     weekly = tables.weekly_hours
-    row = (
-        await tx.connection.execute(
-            select(weekly.c.periods)
-            .where(
-                weekly.c.barber_id == barber_id,
-                weekly.c.valid_from <= day,
-                weekly.c.weekday == day.weekday(),
-            )
-            .order_by(weekly.c.valid_from.desc())
-            .limit(1)
+    found = await tx.connection.scalar(
+        select(as_text(weekly.c.periods))
+        .where(
+            weekly.c.barber_id == barber_id,
+            weekly.c.valid_from <= day,
+            weekly.c.weekday == day.weekday(),
         )
-    ).one_or_none()
-    return () if row is None else minutes(row.periods)
+        .order_by(weekly.c.valid_from.desc())
+        .limit(1)
+    )
+    return () if found is None else minutes(found)
 
 
 async def _time_off(

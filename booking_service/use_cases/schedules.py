@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from booking_service.domain.opening import Period, local_day
 from booking_service.postgres import tables
 from booking_service.use_cases import lookups
-from booking_service.use_cases.periods import minutes, multirange
+from booking_service.use_cases.periods import as_text, minutes, multirange
 from booking_service.use_cases.records import SpecialHours, TimeOff, WeeklyHours, maybe, only, shape
 from booking_service.use_cases.transaction import Transaction
 from service_kit.errors import NotFound
@@ -158,13 +158,11 @@ async def remove_special_hours(
     await lookups.barber(tx, shop, barber_id)
     await lookups.lock_barbers(tx, barber_id)
     table = tables.special_hours
-    removed = (
-        await tx.connection.execute(
-            delete(table)
-            .where(table.c.barber_id == barber_id, table.c.day == day)
-            .returning(table.c.periods)
-        )
-    ).one_or_none()
+    removed = await tx.connection.scalar(
+        delete(table)
+        .where(table.c.barber_id == barber_id, table.c.day == day)
+        .returning(as_text(table.c.periods))
+    )
     if removed is None:
         raise NotFound("special_hours", f"{barber_id}/{day}")
-    return SpecialHours(barber_id, day, minutes(removed.periods))
+    return SpecialHours(barber_id, day, minutes(removed))
