@@ -1,8 +1,6 @@
 """`python -m booking_service`: serve, check-config, migrate, import-salon, generate."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
@@ -19,47 +17,15 @@ from booking_service.importing.problems import BadBooks
 from booking_service.postgres.migrate import upgrade
 from booking_service.postgres.roles import set_passwords
 from booking_service.settings import Settings
+from service_kit.cli import read_settings, service_cli
 from service_kit.clock import SystemClock
-from service_kit.process import run
-from service_kit.process import serve as serve_process
-from service_kit.settings import SettingsError, describe, load
 
 __all__: list[str] = []
 
-cli = typer.Typer(
-    help="The booking service of Chairside.", no_args_is_help=True, add_completion=False
-)
 _DEFAULTS = GeneratorOptions()
+_settings = partial(read_settings, Settings)
 
-
-def _settings() -> Settings:
-    try:
-        return load(Settings, os.environ)
-    except SettingsError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
-
-
-@cli.command()
-def serve() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    settings = _settings()
-
-    async def main() -> None:
-        await serve_process("booking", settings, partial(build, settings))
-
-    sys.exit(run(main, settings.log_level))
-
-
-@cli.command(name="check-config")
-def check_config(
-    *, quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False
-) -> None:
-    """Check the settings and print them, with secrets hidden; exit 2 if any is wrong."""
-    settings = _settings()
-    if not quiet:
-        for name, value in describe(settings).items():
-            typer.echo(f"{name}={value}")
+cli = service_cli("booking", _settings, build)
 
 
 @cli.command()

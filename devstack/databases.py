@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 
 from booking_service.postgres.migrate import upgrade
+from booking_service.postgres.roles import set_passwords
 
 __all__ = ["create_database", "database_url", "drop_database", "is_empty", "migrate", "role_url"]
 
@@ -54,17 +55,7 @@ async def drop_database(admin_url: str, name: str) -> None:
 async def migrate(url: str, password: str) -> None:
     """Bring a database to the newest schema and give both roles this password."""
     await asyncio.to_thread(upgrade, url)
-    connection = await asyncpg.connect(url)
-    try:
-        for role in (BOOKING_ROLE, CACHE_ROLE):
-            statement = await connection.fetchval(
-                "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)",
-                role,
-                password,
-            )
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+    await set_passwords(url, dict.fromkeys((BOOKING_ROLE, CACHE_ROLE), password))
 
 
 async def is_empty(url: str) -> bool:
