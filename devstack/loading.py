@@ -25,13 +25,15 @@ async def load(url: str, options: Options) -> Loaded:
 
     `url` is that of the tables' owner. ChildError if the loader fails; it leaves nothing.
     """
-    note = options.data / "loaded.json"
+    note = options.shop_data / "loaded.json"
     if not await databases.is_empty(url):
-        kept = json.loads(note.read_text()) if note.exists() else asdict(Loaded("a shop", ""))
+        # In a server that is not ours this may be another shop than was asked for.
+        unknown = asdict(Loaded("a shop that was there before", ""))
+        kept = json.loads(note.read_text()) if note.exists() else unknown
         return Loaded(**kept)
     if options.salon is not None:
         arguments = ["import-salon", str(options.salon.resolve())]
-        loaded = Loaded(f"the books of {options.salon}", BOOKS_CLOCK_START)
+        clock_start = BOOKS_CLOCK_START
     else:
         arguments = [
             "generate",
@@ -39,8 +41,7 @@ async def load(url: str, options: Options) -> Loaded:
             *("--months", str(options.months)),
             *("--seed", str(options.seed)),
         ]
-        shop = f"{options.barbers} barbers, {options.months} months, seed {options.seed}"
-        loaded = Loaded(f"a generated shop ({shop})", "")
+        clock_start = ""
     loader = Child(
         f"booking_service {arguments[0]}",
         [sys.executable, "-m", "booking_service", *arguments],
@@ -53,5 +54,7 @@ async def load(url: str, options: Options) -> Loaded:
     if code != 0:
         message = f"{loader.name} ended with code {code}; nothing was loaded"
         raise ChildError(message)
+    loaded = Loaded(options.shop, clock_start)
+    note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(asdict(loaded)))
     return loaded

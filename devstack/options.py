@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 __all__ = ["BOOKS_CLOCK_START", "Options", "environment_urls"]
 
@@ -29,6 +30,22 @@ class Options:
     booking_metrics: str = "127.0.0.1:9102"
     postgres_url: str = ""
     redis_url: str = ""
+
+    @property
+    def shop(self) -> str:
+        """What the shop is, in words."""
+        if self.salon is not None:
+            return f"the books of {self.salon}"
+        size = f"{self.barbers} barbers, {self.months} months, seed {self.seed}"
+        return f"a generated shop ({size})"
+
+    @property
+    def shop_data(self) -> Path:
+        """The folder of this shop's database: each shop that is asked for has its own."""
+        if self.salon is not None:
+            place = crc32(str(self.salon.resolve()).encode())
+            return self.data / f"books-{self.salon.resolve().name}-{place:08x}"
+        return self.data / f"generated-{self.barbers}-{self.months}-{self.seed}"
 
 
 def environment_urls(environ: Mapping[str, str]) -> tuple[str, str]:

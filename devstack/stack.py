@@ -83,7 +83,7 @@ async def start(options: Options, console: Console) -> AsyncIterator[Stack]:
         admin = options.postgres_url
         if not admin:
             with _step(console, "Postgres"):
-                postgres = PostgresServer((options.data / "postgres").resolve())
+                postgres = PostgresServer((options.shop_data / "postgres").resolve())
                 vital.append(await stack.enter_async_context(postgres))
             admin = postgres.url()
         redis = options.redis_url
