@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from google.protobuf.message import Message
 from sqlalchemy import Select, Text, exists, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
@@ -17,7 +18,7 @@ from cache_service.invalidation import tags
 from cache_service.queries import records
 from cache_service.queries.declare import LoadContext, Rpc, cache_list_result
 from cache_service.queries.pages import load_pages
-from cache_service.queries.paging import cut, page_size, position
+from cache_service.queries.paging import Row, page_size, position
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.validation import Violations
 
@@ -91,20 +92,16 @@ def _select(page: BarberPage) -> Select[Any]:
 async def list_barbers(context: LoadContext, arguments: Sequence[BarberPage]) -> list[bytes]:
     """Load pages of barbers; NotFound: the organization."""
     organization_id = arguments[0].organization_id
-    currency, pages = await load_pages(
-        context.connection, organization_id, [_select(page) for page in arguments]
-    )
-    payloads = []
-    for page, rows in zip(arguments, pages, strict=True):
-        shown, token = cut(rows, page.page_size, page.filters(), lambda row: (row.id,))
-        response = cache_service_pb2.ListBarbersResponse(
+
+    def response(rows: list[Row], token: str, currency: str) -> Message:
+        return cache_service_pb2.ListBarbersResponse(
             barbers=[
-                records.barber(row, _offers(row.offers), organization_id, currency) for row in shown
+                records.barber(row, _offers(row.offers), organization_id, currency) for row in rows
             ],
             next_page_token=token,
         )
-        payloads.append(response.SerializeToString())
-    return payloads
+
+    return await load_pages(context, arguments, statement=_select, response=response)
 
 
 def _offers(aggregated: str | None) -> list[tuple[int, Decimal | None, int | None]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from google.protobuf.message import Message
 from sqlalchemy import Select, or_, select
 
 from booking_service.postgres.tables import clients
@@ -15,7 +16,7 @@ from cache_service.invalidation import tags
 from cache_service.queries import records
 from cache_service.queries.declare import LoadContext, Rpc, cache_list_result
 from cache_service.queries.pages import load_pages
-from cache_service.queries.paging import cut, page_size, position
+from cache_service.queries.paging import Row, page_size, position
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.validation import Violations
 
@@ -81,15 +82,11 @@ def _select(page: ClientPage) -> Select[Any]:
 async def list_clients(context: LoadContext, arguments: Sequence[ClientPage]) -> list[bytes]:
     """Load pages of clients; NotFound: the organization."""
     organization_id = arguments[0].organization_id
-    _, pages = await load_pages(
-        context.connection, organization_id, [_select(page) for page in arguments]
-    )
-    payloads = []
-    for page, rows in zip(arguments, pages, strict=True):
-        shown, token = cut(rows, page.page_size, page.filters(), lambda row: (row.id,))
-        response = cache_service_pb2.ListClientsResponse(
-            clients=[records.client(row, organization_id) for row in shown],
+
+    def response(rows: list[Row], token: str, _currency: str) -> Message:
+        return cache_service_pb2.ListClientsResponse(
+            clients=[records.client(row, organization_id) for row in rows],
             next_page_token=token,
         )
-        payloads.append(response.SerializeToString())
-    return payloads
+
+    return await load_pages(context, arguments, statement=_select, response=response)

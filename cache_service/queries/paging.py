@@ -11,7 +11,16 @@ from typing import Any
 
 from service_kit.validation import Violations
 
-__all__ = ["DEFAULT_PAGE_SIZE", "MAX_PAGE_SIZE", "cut", "next_token", "page_size", "position"]
+__all__ = [
+    "DEFAULT_PAGE_SIZE",
+    "MAX_PAGE_SIZE",
+    "Key",
+    "Row",
+    "cut",
+    "next_token",
+    "page_size",
+    "position",
+]
 
 Row = Any
 """A row of SQLAlchemy's."""
