@@ -18,18 +18,11 @@ from cache_service.coherence.tokens import snapshot_token
 from cache_service.queries.declare import Arguments, CachedQuery, LoadContext
 from service_kit.clock import Clock
 from service_kit.errors import ResourceExhausted, Unavailable
-from service_kit.settings import asyncpg_url
+from service_kit.postgres import DATABASE_IDENTITY, async_url
 
 __all__ = ["Identity", "OutboxRow", "Primary", "make_engine"]
 
 A = TypeVar("A", bound=Arguments)
-
-# System identifier and timeline; the control file's timeline lags after a promotion.
-_IDENTITY = text("""
-    SELECT system_identifier::text || '-' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-           pg_current_snapshot()::text, epoch::text
-    FROM pg_control_system(), authority
-""")
 
 _AWAY = ("08", "57P", "53300")
 """SQL states of a lost connection, and of a server that starts, stops, crashed, or is full."""
@@ -63,7 +56,7 @@ def make_engine(
     connection, both in seconds.
     """
     return create_async_engine(
-        asyncpg_url(url),
+        async_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
@@ -142,14 +135,15 @@ class Primary:
     async def token(self) -> bytes:
         """Return a token of all that is committed now. Raises Unavailable."""
         async with _translated(), self._work.connect() as connection:
-            database, snapshot, _ = (await connection.execute(_IDENTITY)).one()
+            database, snapshot = (await connection.execute(text(DATABASE_IDENTITY))).one()
             return snapshot_token(database, snapshot)
 
     async def identity(self) -> Identity:
         """Read which database this is and the epoch in force. Raises Unavailable."""
         async with _translated(), self._work.connect() as connection:
-            database, _, epoch = (await connection.execute(_IDENTITY)).one()
-            return Identity(database, epoch)
+            database, _ = (await connection.execute(text(DATABASE_IDENTITY))).one()
+            epoch = await connection.scalar(text("SELECT epoch::text FROM authority"))
+            return Identity(database, str(epoch))
 
     async def barber_ids(self, organization_id: int) -> list[int]:
         """Return all barbers of an organization, inactive ones included."""

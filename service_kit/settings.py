@@ -19,7 +19,6 @@ __all__ = [
     "ProcessSettings",
     "RedisUrl",
     "SettingsError",
-    "asyncpg_url",
     "describe",
     "load",
     "split_address",
@@ -73,11 +72,6 @@ def _redis_url(value: str) -> str:
 HostPort = Annotated[str, AfterValidator(_host_port)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]
-
-
-def asyncpg_url(url: str) -> str:
-    """Return a database URL in the form that SQLAlchemy's asyncpg dialect takes."""
-    return re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
 
 
 class ProcessSettings(BaseModel):

@@ -1,22 +1,10 @@
 """Make the engine that the booking service talks to Postgres through."""
 
-from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-__all__ = ["async_url", "make_engine"]
+from service_kit.postgres import async_url
 
-
-def async_url(url: str) -> URL:
-    """Turn a `postgresql://` URL into one that names the asyncpg driver.
-
-    Raises:
-        ValueError: The URL is of another database.
-    """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "postgresql":
-        message = f"not a postgresql:// URL: {parsed.render_as_string(hide_password=True)}"
-        raise ValueError(message)
-    return parsed.set(drivername="postgresql+asyncpg")
+__all__ = ["make_engine"]
 
 
 def make_engine(

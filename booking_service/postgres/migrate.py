@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from booking_service.postgres.engine import async_url
+from service_kit.postgres import async_url
 
 __all__ = ["configure", "upgrade"]
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from booking_service.use_cases.ports import Changes
 from service_kit.errors import Unavailable
+from service_kit.postgres import DATABASE_IDENTITY
 
 __all__ = ["UnitOfWork", "UnitsOfWork"]
 
@@ -20,13 +21,6 @@ SELECT xact.id::text AS xid, o.event::text AS event
 FROM (SELECT pg_current_xact_id() AS id OFFSET 0) AS xact
 LEFT JOIN outbox o ON o.xid = xact.id ORDER BY o.id
 """
-
-# The timeline of the log that is written: the control file's lags after a promotion.
-_DATABASE = """
-SELECT system_identifier::text || '-' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-FROM pg_control_system()
-"""
-
 
 # How asyncpg says that a connection is gone. The internal one comes when the server's
 # last word arrives between two statements; SQLAlchemy does not know it.
@@ -57,7 +51,7 @@ class UnitOfWork:
         """
         info = self._connection.info
         if "database" not in info:
-            row = (await self._connection.exec_driver_sql(_DATABASE)).one()
+            row = (await self._connection.exec_driver_sql(DATABASE_IDENTITY)).one()
             info["database"] = row[0]
         return str(info["database"])
 

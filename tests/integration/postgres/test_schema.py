@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from booking_service.postgres import tables
 from booking_service.postgres.columns import XID8
-from booking_service.postgres.engine import async_url
 from booking_service.postgres.migrate import upgrade
 from devstack import databases
 from devstack.postgres import PostgresServer
+from service_kit.postgres import async_url
 from tests.integration.postgres.conftest import Shop
 from tests.support.stack import Database
 
