@@ -27,8 +27,9 @@ from tests.faults.settle import check_database
 from tests.faults.shop import Shop, open_shop
 
 _COMMIT = b"COMMIT;"
-_SECONDS = 0.1
-"""For a reader to have joined a load: it leaves no trace of that outside its process."""
+_SECONDS = 1.0
+"""For a reader to have joined a load: it leaves no trace of that outside its process, and a busy
+machine may keep it from that for longer than it takes."""
 
 
 class _Booker(Mutator):
