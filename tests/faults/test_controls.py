@@ -27,9 +27,9 @@ from tests.faults.settle import check_database
 from tests.faults.shop import Shop, open_shop
 
 _COMMIT = b"COMMIT;"
-_SECONDS = 1.0
-"""For a reader to have joined a load: it leaves no trace of that outside its process, and a busy
-machine may keep it from that for longer than it takes."""
+_SECONDS = 0.4
+"""For a reader to have joined a load: it leaves no trace of that outside its process. A busy
+machine keeps it from that for a while, and the held read's own deadline is not far."""
 
 
 class _Booker(Mutator):
