@@ -61,7 +61,9 @@ class Load:
         *,
         caches: Sequence[str],
         bookings: Sequence[str],
+        patience: float = _READ_SECONDS,
     ) -> None:
+        self._patience = patience
         self.cancelling = False
         self.counts: Counter[str] = Counter()
         self._history = history
@@ -135,7 +137,7 @@ class Load:
             channel = self._caches[process]
             path = f"/chairside.cache.v1.CacheService/{call.method}"
             raw = await self._patient(
-                channel.unary_unary(path)(call.request, timeout=_READ_SECONDS)
+                channel.unary_unary(path)(call.request, timeout=self._patience)
             )
         except grpc.aio.AioRpcError as error:
             self.counts["failed"] += 1

@@ -27,9 +27,11 @@ from tests.faults.settle import check_database
 from tests.faults.shop import Shop, open_shop
 
 _COMMIT = b"COMMIT;"
-_SECONDS = 0.4
-"""For a reader to have joined a load: it leaves no trace of that outside its process. A busy
-machine keeps it from that for a while, and the held read's own deadline is not far."""
+_SECONDS = 1.0
+"""For a reader to have joined a load: it leaves no trace of that outside its process, and a
+busy machine keeps it from that for a while."""
+_PATIENCE = 10.0
+"""Of a read that is held on purpose."""
 
 
 class _Booker(Mutator):
@@ -86,6 +88,7 @@ def _load(cluster: Cluster, history: History, calls: list[Call], mutator: Mutato
         Random(1),  # noqa: S311
         caches=[cache.address for cache in cluster.caches],
         bookings=[cluster.bookings[1].address] * 2,
+        patience=_PATIENCE,
     )
 
 
