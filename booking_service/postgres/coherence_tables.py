@@ -56,6 +56,6 @@ members = Table(
     "members",
     metadata,
     Column("member_id", Uuid, primary_key=True),
-    Column("epoch", Uuid, nullable=False),
     Column("registered_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("expelled_at", INSTANT),
 )
