@@ -8,13 +8,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from itertools import accumulate
 from random import Random
 from typing import Self
 
 import grpc
 
-from tests.faults.answers import Call, touched_by
-from tests.faults.history import History, Read, Write
+from tests.faults.answers import Answered, Call, touched_by
+from tests.faults.history import History, Write
 from tests.faults.mutating import UNKNOWN, Mutator
 
 __all__ = ["Load", "Rates"]
@@ -48,8 +49,9 @@ class Rates:
 class Load:
     """Reads at both cache processes and writes at both booking processes; records all.
 
-    `cancelling` makes clients give up half their calls. `counts` tells calls begun,
-    `shed`, `failed`, `cancelled`, and mutations by outcome. An async context manager.
+    Writes go into the history, answers of reads into `answered`. `cancelling` makes
+    clients give up half their calls. `counts` tells calls begun, `shed`, `failed`,
+    `cancelled`, and mutations by outcome. An async context manager.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class Load:
     ) -> None:
         self._patience = patience
         self.cancelling = False
+        self.answered: list[Answered] = []
         self.counts: Counter[str] = Counter()
         self._history = history
         self._calls = calls
+        self._weights = list(accumulate(call.weight for call in calls))
         self._mutator = mutator
         self._random = random
         self._targets = caches, bookings
@@ -123,10 +127,11 @@ class Load:
             self._errors.append(error)
 
     def _any_read(self) -> Awaitable[None]:
-        return self.read(self._random.choice(self._calls), self._random.randrange(2))
+        (call,) = self._random.choices(self._calls, cum_weights=self._weights)
+        return self.read(call, self._random.randrange(2))
 
     async def read(self, call: Call, process: int) -> None:
-        """Read once and record every entry that was answered."""
+        """Read once and record the answer."""
         if self._open[process] >= _MOST_OPEN:
             self.counts["shed"] += 1
             return
@@ -148,11 +153,7 @@ class Load:
             return
         finally:
             self._open[process] -= 1
-        ended = self._time()
-        source, entries = call.parse(raw)
-        self._history.reads += [
-            Read(query, process, started, ended, answer, source) for query, answer in entries
-        ]
+        self.answered.append(Answered(call, process, started, self._time(), raw))
 
     async def write(self, woken: int) -> None:
         """Mutate once, perhaps with repeats, record it, and wake readers if it succeeded."""
@@ -213,7 +214,7 @@ class Load:
             self.counts["cancelled"] += 1
 
     def _wake(self, write: Write, woken: int) -> None:
-        touched = touched_by(list(write.visits.values()), write.money)
+        touched = touched_by(write.visits.values(), write.money)
         calls = [call for call in self._calls if call.touches & touched]
         for call in self._random.sample(calls, min(woken, len(calls))):
             for process in range(len(self._caches)):

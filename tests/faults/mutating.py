@@ -18,7 +18,7 @@ __all__ = ["UNKNOWN", "Mutator", "Plan", "read_answer"]
 
 UNKNOWN = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN"})
 """Statuses after which a mutation may have been committed."""
-_FULL = 40
+_FULL = 90
 """So many held appointments make the shop full: then more are cancelled than booked."""
 
 
@@ -81,8 +81,8 @@ class Mutator:
         return Plan(method, request_id, request.SerializeToString())
 
     def _time(self) -> Timestamp:
-        day = self._random.choice(self._shop.days)
-        return Timestamp(seconds=self._random.choice(self._shop.starts(day)[:-4]))
+        starts = self._shop.starts(self._shop.any_day(self._random))
+        return Timestamp(seconds=self._random.choice(starts[:-4]))
 
     def _create(self) -> Plan:
         return self._plan(

@@ -12,7 +12,7 @@ import grpc
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from service_kit.values import to_date
-from tests.faults.answers import calls_of
+from tests.faults.answers import calls_of, decoded
 from tests.faults.checker import G2_SECONDS, Verdict, check
 from tests.faults.cluster import Cluster
 from tests.faults.faults import Scene, service_faults, store_faults
@@ -75,6 +75,7 @@ async def play(cluster: Cluster, seed: int, seconds: float, rates: Rates) -> Rou
         await load.run(rates, faults.done)
         await faults
     history.quiet = schedule.quiet
+    history.reads = decoded(load.answered)
     connection = await cluster.connect()
     try:
         resolved = await resolve(connection, history)

@@ -1,7 +1,8 @@
-"""A small, hot shop: two barbers, two services, four clients, three days."""
+"""A small, hot shop: three barbers, two services, four clients, ten days."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -15,7 +16,10 @@ _SERVICES = ((30, 0, 0), (60, 5, 10))
 """Minutes: duration, buffer before, buffer after."""
 _WEEK = "{[540,1020)}"
 _AHEAD = 10
-_DAYS = 3
+_DAYS = 10
+_BARBERS = 3
+_HEAT = 0.7
+"""Of each day's mutations the next one has so many: the first days are the hottest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Shop:
         """Return every quarter of an hour of a day's opening, in seconds since the epoch."""
         opens = datetime(day.year, day.month, day.day, 9, tzinfo=ZONE)
         return [int(opens.timestamp()) + 900 * n for n in range(32)]
+
+    def any_day(self, random: Random) -> date:
+        """Choose a day to change, most often one of the first."""
+        weights = [_HEAT**at for at in range(len(self.days))]
+        return random.choices(self.days, weights)[0]
 
     @staticmethod
     def day_of(instant: int) -> int:
@@ -55,7 +64,7 @@ async def open_shop(connection: asyncpg.Connection) -> Shop:
             organization,
             f"Barber {n}",
         )
-        for n in range(2)
+        for n in range(_BARBERS)
     ]
     services = [
         await connection.fetchval(

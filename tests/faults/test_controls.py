@@ -15,7 +15,7 @@ import pytest
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
-from tests.faults.answers import Call, calls_of
+from tests.faults.answers import Call, calls_of, decoded
 from tests.faults.broken import RULES
 from tests.faults.checker import Verdict, check
 from tests.faults.cluster import Cluster
@@ -74,7 +74,7 @@ async def _grid(cluster: Cluster, call: Call) -> tuple[int, ...]:
     request.consistency.fully_consistent = True
     async with grpc.aio.insecure_channel(cluster.caches[0].address) as channel:
         raw = await CacheServiceStub(channel).GetAvailability(request)
-    ((_, starts),) = call.parse(raw.SerializeToString())[1]
+    ((_, starts),) = call.parse(raw)
     assert starts
     return tuple(starts)
 
@@ -102,6 +102,7 @@ async def _scenario(cluster: Cluster) -> Verdict:
         history = History(shop.services, {query: grid}, shop.day_of)
         async with _load(cluster, history, [call], _Booker(shop)) as load:
             await _held_load(cluster, load, call)
+        history.reads = decoded(load.answered)
         verdict = check(history)
         held = min(history.reads, key=lambda read: read.started)
         assert held.answer == grid, "the held load read before the booking"

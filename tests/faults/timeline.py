@@ -8,11 +8,11 @@ answer its mutation changed: what it left alone depends on none of its facts.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from tests.faults.history import Write
 
-__all__ = ["Due", "Shown", "Timeline"]
+__all__ = ["Due", "Shown", "Timeline", "Timelines"]
 
 V = TypeVar("V")
 _NEVER = float("inf")
@@ -68,6 +68,11 @@ class Timeline(Generic[V]):
         self._least = 0
 
     @property
+    def moments(self) -> tuple[list[float], list[float]]:
+        """When a version may first be seen, and when one must be: what is allowed changes then."""
+        return self._started, [due for due, _ in self._due]
+
+    @property
     def begins(self) -> float:
         """When the thing may first be seen."""
         return self._started[0] if self._started else _NEVER
@@ -84,3 +89,30 @@ class Timeline(Generic[V]):
             self._next += 1
         most = bisect_left(self._started, ended)
         return self._values[self._least : max(most, self._least) + 1]
+
+
+class Timelines:
+    """All that one query shows, asked in the order of time."""
+
+    def __init__(self, timelines: Sequence[Timeline[Any]]) -> None:
+        self._waiting = sorted(timelines, key=lambda one: one.begins, reverse=True)
+        self._active: dict[int, Timeline[Any]] = {}
+        self._latest = 0.0
+        moments = [one.moments for one in timelines]
+        self._started = sorted(moment for started, _ in moments for moment in started)
+        self._due = sorted(moment for _, due in moments for moment in due)
+
+    def moment(self, started: float, ended: float) -> tuple[int, int]:
+        """Name what is allowed to a read: the same for all reads that give the same name."""
+        return bisect_left(self._due, started), bisect_left(self._started, ended)
+
+    def allowed(self, started: float, ended: float) -> dict[int, list[Any]]:
+        """Return what a read may show, by name; `started` never goes back from call to call."""
+        self._latest = max(self._latest, ended)
+        while self._waiting and self._waiting[-1].begins < self._latest:
+            one = self._waiting.pop()
+            self._active[one.name] = one
+        found = {name: one.allowed(started, ended) for name, one in self._active.items()}
+        for name in [name for name, one in self._active.items() if one.gone]:
+            del self._active[name]
+        return found
