@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,28 +13,30 @@ from sqlalchemy import text
 from booking_service.domain.money import pct
 from cache_service.invalidation import tags
 from cache_service.queries import reports, reports_sql
+from cache_service.queries.bookings import (
+    Bookings,
+    held,
+    read_bookings,
+    read_sold,
+    service_stats,
+)
 from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
-from cache_service.queries.open_time import open_time_of, read_hours
+from cache_service.queries.open_time import OpenTime, open_time_of, read_hours
 from cache_service.queries.records import status_number
 from chairside.cache.v1 import analytics_pb2, cache_service_pb2
 from service_kit.validation import Violations
 
-__all__ = ["StatsArguments", "appointment_stats"]
+__all__ = ["StatsArguments", "appointment_stats", "stats_of"]
 
 _DAYS = ("asked.first", "asked.last")
 _SQL = text(f"""
     {reports_sql.HEAD},
-        {reports_sql.booked(*_DAYS)} AS booked,
-        {reports_sql.earned_by_service(*_DAYS)} AS earned,
+        {reports_sql.counted(*_DAYS)} AS booked,
+        {reports_sql.sold(*_DAYS)} AS sold,
         {reports_sql.hours(*_DAYS)} AS hours,
-        (SELECT json_object_agg(s.id, s.name) FROM services s
-         WHERE s.organization_id = shop.id)::text AS names
-    FROM organizations shop
-    CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), CAST(:firsts AS date[]),
-                      CAST(:lasts AS date[])) WITH ORDINALITY
-        AS asked (barber_id, first, last, number)
-    WHERE shop.id = :organization_id
-""")  # noqa: S608 - constants
+        {reports_sql.SERVICE_NAMES} AS names
+    {reports_sql.OF_RANGES}
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,82 +81,40 @@ async def appointment_stats(
     context: LoadContext, arguments: Sequence[StatsArguments]
 ) -> list[bytes]:
     """Load statistics; NotFound: the organization or the barber."""
-    rows = await reports.load_rows(
-        context.connection,
-        _SQL,
-        arguments,
-        {
-            "firsts": [one.start for one in arguments],
-            "lasts": [one.end for one in arguments],
-        },
-    )
+    rows = await reports.load_ranges(context.connection, _SQL, arguments)
     return [_report(one, row) for one, row in zip(arguments, rows, strict=True)]
 
 
 def _report(arguments: StatsArguments, row: Any) -> bytes:  # noqa: ANN401 - a row of the statement above
-    by_status: Counter[str] = Counter()
-    by_hour: Counter[int] = Counter()
-    by_service: dict[int, Counter[str]] = defaultdict(Counter)
-    booked_seconds = 0
-    for service_id, status, hour, count, seconds in json.loads(row.booked or "[]"):
-        by_status[status] += count
-        by_service[service_id][status] += count
-        if status != "cancelled":
-            by_hour[hour] += count
-        if status == "completed":
-            booked_seconds += seconds
-    earned = dict(json.loads(row.earned or "[]", parse_float=Decimal))
-    names = json.loads(row.names or "{}")
-    booked = booked_seconds // 60
+    bookings = read_bookings(row.booked)
     opened = open_time_of(
         read_hours(row.hours), ZoneInfo(row.time_zone), arguments.start, arguments.end
     )
-    total = by_status.total()
-    report = analytics_pb2.AppointmentStatsReport(
-        total=total,
-        by_status=sorted(
-            (
-                analytics_pb2.StatusCount(status=status_number(status), count=count)
-                for status, count in by_status.items()
-            ),
-            key=lambda one: one.status,
-        ),
-        completion_rate=float(pct(by_status["completed"], total)),
-        cancellation_rate=float(pct(by_status["cancelled"], total)),
-        no_show_rate=float(pct(by_status["no_show"], total)),
-        by_service=[
-            _service(
-                service_id,
-                names[str(service_id)],
-                by_service[service_id],
-                Decimal(earned.get(service_id, 0)),
-                row.currency,
-            )
-            for service_id in sorted(by_service)
-        ],
-        by_hour=[
-            analytics_pb2.HourCount(hour=hour, count=by_hour[hour]) for hour in sorted(by_hour)
-        ],
-        booked_minutes=booked,
-        open_minutes=opened.minutes,
-        utilisation=float(pct(booked, opened.minutes)),
+    report = stats_of(bookings, opened)
+    report.by_service.extend(service_stats(bookings, read_sold(row.sold), row.names, row.currency))
+    report.by_hour.extend(
+        analytics_pb2.HourCount(hour=hour, count=held(by_status))
+        for hour, by_status in sorted(bookings.by_hour.items())
+        if held(by_status)
     )
     return cache_service_pb2.GetAnalyticsResponse(appointment_stats=report).SerializeToString()
 
 
-def _service(
-    service_id: int, name: str, by_status: Counter[str], revenue: Decimal, currency: str
-) -> analytics_pb2.ServiceStats:
-    count = by_status.total()
-    return analytics_pb2.ServiceStats(
-        service_id=service_id,
-        name=name,
-        count=count,
-        revenue=reports.cents(revenue, currency),
-        completed=by_status["completed"],
-        cancelled=by_status["cancelled"],
-        no_shows=by_status["no_show"],
-        completion_rate=float(pct(by_status["completed"], count)),
-        cancellation_rate=float(pct(by_status["cancelled"], count)),
-        no_show_rate=float(pct(by_status["no_show"], count)),
+def stats_of(bookings: Bookings, opened: OpenTime) -> analytics_pb2.AppointmentStatsReport:
+    """Work out the statistics of all appointments together, without those by service and hour."""
+    return analytics_pb2.AppointmentStatsReport(
+        total=bookings.by_status.total(),
+        by_status=sorted(
+            (
+                analytics_pb2.StatusCount(status=status_number(status), count=count)
+                for status, count in bookings.by_status.items()
+            ),
+            key=lambda one: one.status,
+        ),
+        completion_rate=bookings.rate("completed"),
+        cancellation_rate=bookings.rate("cancelled"),
+        no_show_rate=bookings.rate("no_show"),
+        booked_minutes=bookings.booked_minutes,
+        open_minutes=opened.minutes,
+        utilisation=float(pct(bookings.booked_minutes, opened.minutes)),
     )

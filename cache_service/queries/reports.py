@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -20,11 +21,14 @@ from service_kit.validation import Violations
 from service_kit.values import to_money
 
 __all__ = [
+    "RangeArguments",
     "as_of_day",
     "cents",
+    "load_ranges",
     "load_rows",
     "needs_as_of",
     "number",
+    "range_arguments",
     "report_days",
     "subject_tags",
 ]
@@ -32,6 +36,24 @@ __all__ = [
 MAX_RANGE_DAYS = 3660
 
 Request = cache_service_pb2.GetAnalyticsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RangeArguments:
+    """Whom a report is about (0: the shop), and its local days [start, end)."""
+
+    organization_id: int
+    barber_id: int
+    start: date
+    end: date
+
+
+def range_arguments(request: Request, _today: date | None) -> list[RangeArguments]:
+    """Read the request of a report over a range that has no options."""
+    found = Violations()
+    start, end = report_days(found, request)
+    found.raise_if_any()
+    return [RangeArguments(request.organization_id, request.barber_id, start, end)]
 
 
 def report_days(found: Violations, request: Request) -> tuple[date, date]:
@@ -98,6 +120,14 @@ async def load_rows(
         if one.barber_id and not found[index + 1].known:
             raise NotFound("barber", one.barber_id)
     return [found[index + 1] for index in range(len(arguments))]
+
+
+async def load_ranges(
+    connection: AsyncConnection, statement: TextClause, arguments: Sequence[Any]
+) -> list[Any]:
+    """Run a statement from `reports_sql.OF_RANGES`, as `load_rows`."""
+    firsts, lasts = [one.start for one in arguments], [one.end for one in arguments]
+    return await load_rows(connection, statement, arguments, {"firsts": firsts, "lasts": lasts})
 
 
 def cents(amount: Decimal | None, currency: str) -> money_pb2.Money | None:

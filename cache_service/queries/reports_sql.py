@@ -6,13 +6,36 @@ days, half-open. Bounds in UTC, a day wider, are for the indexes; the local day 
 Only constants of this package are put together here, never a caller's text.
 """
 
-__all__ = ["HEAD", "booked", "earned_by_service", "hours", "money_by_day"]
+__all__ = [
+    "HEAD",
+    "OF_RANGES",
+    "SERVICE_NAMES",
+    "counted",
+    "hours",
+    "money_by_day",
+    "sold",
+    "totals",
+    "visitors",
+]
 
 HEAD = """
     SELECT asked.number, shop.currency, shop.time_zone,
         EXISTS (SELECT FROM barbers b
                 WHERE b.organization_id = shop.id AND b.id = asked.barber_id) AS known
 """
+
+OF_RANGES = """
+    FROM organizations shop
+    CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), CAST(:firsts AS date[]),
+                      CAST(:lasts AS date[])) WITH ORDINALITY
+        AS asked (barber_id, first, last, number)
+    WHERE shop.id = :organization_id
+"""
+"""Where a report comes from that is asked of the local days [asked.first, asked.last)."""
+SERVICE_NAMES = """
+    (SELECT json_object_agg(s.id, s.name) FROM services s
+     WHERE s.organization_id = shop.id)::text"""
+"""Every service's name by its id, deleted ones included."""
 
 
 def _within(moment: str, first: str, last: str) -> str:
@@ -21,6 +44,14 @@ def _within(moment: str, first: str, last: str) -> str:
         AND {moment} < ({last} + 1)::timestamp AT TIME ZONE 'UTC'
         AND ({moment} AT TIME ZONE shop.time_zone)::date >= {first}
         AND ({moment} AT TIME ZONE shop.time_zone)::date < {last}"""
+
+
+def _booked(first: str, last: str) -> str:
+    """Choose the appointments `a` of the shop or its barber that start in the days."""
+    return f"""
+        a.organization_id = shop.id
+        AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
+        AND {_within("a.starts_at", first, last)}"""
 
 
 def money_by_day(first: str, last: str) -> str:
@@ -48,41 +79,75 @@ def money_by_day(first: str, last: str) -> str:
      ) d)::text"""  # noqa: S608 - constants
 
 
-def booked(first: str, last: str) -> str:
-    """Give [service, status, hour, appointments, seconds] by service, status and local hour."""
+def counted(first: str, last: str) -> str:
+    """Give [service, hour, weekday, month, status, appointments, seconds] by status.
+
+    Of each row one of service, local hour, weekday (0 is Monday) and month of the year is
+    there, and the others null: four tables from one look at the appointments.
+    """
     return f"""
-    (SELECT json_agg(json_build_array(d.service_id, d.status, d.hour, d.number, d.seconds))
+    (SELECT json_agg(json_build_array(
+        d.service_id, d.hour, d.weekday, d.month, d.status, d.number, d.seconds))
      FROM (
-        SELECT a.service_id, a.status,
-               extract(hour FROM a.starts_at AT TIME ZONE shop.time_zone)::int AS hour,
-               count(*) AS number,
-               sum(extract(epoch FROM a.ends_at - a.starts_at))::bigint AS seconds
-        FROM appointments a
-        WHERE a.organization_id = shop.id
-          AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
-          AND {_within("a.starts_at", first, last)}
-        GROUP BY 1, 2, 3
+        SELECT l.service_id, l.hour, l.weekday, l.month, l.status, count(*) AS number,
+               sum(l.seconds)::bigint AS seconds
+        FROM (
+            SELECT a.service_id, a.status,
+                   extract(epoch FROM a.ends_at - a.starts_at) AS seconds,
+                   extract(hour FROM a.starts_at AT TIME ZONE shop.time_zone)::int AS hour,
+                   extract(isodow FROM a.starts_at AT TIME ZONE shop.time_zone)::int - 1
+                       AS weekday,
+                   extract(month FROM a.starts_at AT TIME ZONE shop.time_zone)::int AS month
+            FROM appointments a
+            WHERE {_booked(first, last)}
+        ) l
+        GROUP BY GROUPING SETS ((l.service_id, l.status), (l.hour, l.status),
+                                (l.weekday, l.status), (l.month, l.status))
      ) d)::text"""  # noqa: S608 - constants
 
 
-def earned_by_service(first: str, last: str) -> str:
-    """Give [service, revenue] of the appointments that start in the days, whoever took it."""
+def totals(first: str, last: str) -> str:
+    """Give [appointments, completed ones, clients with a visit]."""
     return f"""
-    (SELECT json_agg(json_build_array(d.service_id, d.revenue))
+    (SELECT json_build_array(
+        count(*), count(*) FILTER (WHERE a.status = 'completed'),
+        count(DISTINCT a.client_id) FILTER (WHERE a.status = 'completed'))
+     FROM appointments a
+     WHERE {_booked(first, last)})::text"""  # noqa: S608 - constants
+
+
+def visitors(first: str, last: str) -> str:
+    """Give [clients with a visit, those with two or more]; a visit is a local day."""
+    return f"""
+    (SELECT json_build_array(count(*), count(*) FILTER (WHERE c.visits > 1))
      FROM (
-        SELECT a.service_id, sum(m.amount) AS revenue
+        SELECT count(DISTINCT (a.starts_at AT TIME ZONE shop.time_zone)::date) AS visits
+        FROM appointments a
+        WHERE a.status = 'completed' AND a.client_id IS NOT NULL AND {_booked(first, last)}
+        GROUP BY a.client_id
+     ) c)::text"""  # noqa: S608 - constants
+
+
+def sold(first: str, last: str) -> str:
+    """Give [service, paid, payments, given back] of the appointments that start in the days.
+
+    Whoever took the money, and whenever.
+    """
+    return f"""
+    (SELECT json_agg(json_build_array(d.service_id, d.paid, d.payments, d.refunded))
+     FROM (
+        SELECT a.service_id, coalesce(sum(m.paid), 0) AS paid, count(m.paid) AS payments,
+               coalesce(sum(m.refunded), 0) AS refunded
         FROM appointments a
         CROSS JOIN LATERAL (
-            SELECT p.amount FROM payments p
+            SELECT p.amount AS paid, NULL::numeric AS refunded FROM payments p
             WHERE p.organization_id = shop.id AND p.appointment_id = a.id
               AND p.status = 'completed'
             UNION ALL
-            SELECT -r.amount FROM refunds r
+            SELECT NULL, r.amount FROM refunds r
             WHERE r.organization_id = shop.id AND r.appointment_id = a.id
         ) m
-        WHERE a.organization_id = shop.id
-          AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
-          AND {_within("a.starts_at", first, last)}
+        WHERE {_booked(first, last)}
         GROUP BY a.service_id
      ) d)::text"""  # noqa: S608 - constants
 

@@ -41,12 +41,8 @@ _SQL = text(
     reports_sql.HEAD
     + ", "
     + reports_sql.money_by_day("asked.first", "asked.last")
-    + """ AS money
-    FROM organizations shop
-    CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), CAST(:firsts AS date[]),
-                      CAST(:lasts AS date[])) WITH ORDINALITY
-        AS asked (barber_id, first, last, number)
-    WHERE shop.id = :organization_id"""
+    + " AS money"
+    + reports_sql.OF_RANGES
 )
 
 
@@ -128,15 +124,7 @@ def _tags(arguments: RevenueArguments) -> tuple[str, ...]:
 @cache_analytics("revenue", ttl=timedelta(minutes=10), tags=_tags, rpc=Rpc("revenue", _arguments))
 async def revenue(context: LoadContext, arguments: Sequence[RevenueArguments]) -> list[bytes]:
     """Load revenue reports; NotFound: the organization or the barber."""
-    rows = await reports.load_rows(
-        context.connection,
-        _SQL,
-        arguments,
-        {
-            "firsts": [one.start for one in arguments],
-            "lasts": [one.end for one in arguments],
-        },
-    )
+    rows = await reports.load_ranges(context.connection, _SQL, arguments)
     return [
         _report(one, read_days(row.money), row.currency)
         for one, row in zip(arguments, rows, strict=True)
