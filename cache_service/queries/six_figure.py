@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,49 +19,58 @@ from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
 from cache_service.queries.open_time import open_time_of, read_hours
 from cache_service.queries.revenue import read_days, sum_of
 from cache_service.queries.six_figure_figures import Measured, report_of
-from chairside.cache.v1 import cache_service_pb2
+from chairside.cache.v1 import analytics_pb2, cache_service_pb2
 from service_kit.validation import Violations
 
-__all__ = ["SixFigureArguments", "six_figure"]
+__all__ = [
+    "COLUMNS",
+    "SixFigureArguments",
+    "check_target",
+    "six_figure",
+    "six_figure_of",
+    "tags_of_income",
+]
 
 _MAX_TARGET = 1_000_000_000
 _MONTH = timedelta(days=30)
 
+_VISITS = """
+    (SELECT json_build_array(
+        count(*) FILTER (WHERE c.client_id IS NOT NULL),
+        count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.visits > 1),
+        count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.recent_visits > 0),
+        coalesce(sum(c.recent_visits) FILTER (WHERE c.client_id IS NOT NULL), 0),
+        coalesce(sum(c.booked_seconds), 0)::bigint)
+     FROM (
+        SELECT v.client_id, count(DISTINCT v.day) AS visits,
+               count(DISTINCT v.day) FILTER (WHERE v.day >= asked.as_of - 365)
+                   AS recent_visits,
+               sum(v.seconds) FILTER (WHERE v.day >= asked.as_of - 30) AS booked_seconds
+        FROM (
+            SELECT a.client_id, (a.starts_at AT TIME ZONE shop.time_zone)::date AS day,
+                   extract(epoch FROM a.ends_at - a.starts_at) AS seconds
+            FROM appointments a
+            WHERE a.organization_id = shop.id AND a.status = 'completed'
+              AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
+              AND a.starts_at < (asked.as_of + 1)::timestamp AT TIME ZONE 'UTC'
+        ) v
+        WHERE v.day < asked.as_of
+        GROUP BY v.client_id
+     ) c)::text"""
+"""Clients, returning ones, active ones and their visits of 365 days, seconds booked of 30."""
+
+COLUMNS = f"""
+    {reports_sql.money_by_day("asked.as_of - 60", "asked.as_of")} AS income_money,
+    {reports_sql.hours("asked.as_of - 30", "asked.as_of")} AS income_hours,
+    {_VISITS} AS income_visits"""
+"""What `six_figure_of` takes of a row, beside currency and time zone."""
 _SQL = text(f"""
-    {reports_sql.HEAD},
-        {reports_sql.money_by_day("asked.last - 60", "asked.last")} AS money,
-        {reports_sql.hours("asked.last - 30", "asked.last")} AS hours,
-        visits.clients, visits.returning, visits.active, visits.recent_visits,
-        visits.booked_seconds
+    {reports_sql.HEAD}, {COLUMNS}
     FROM organizations shop
     CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), CAST(:as_ofs AS date[])) WITH ORDINALITY
-        AS asked (barber_id, last, number)
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE c.client_id IS NOT NULL) AS clients,
-               count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.visits > 1) AS returning,
-               count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.recent_visits > 0) AS active,
-               coalesce(sum(c.recent_visits) FILTER (WHERE c.client_id IS NOT NULL), 0)::bigint
-                   AS recent_visits,
-               coalesce(sum(c.booked_seconds), 0)::bigint AS booked_seconds
-        FROM (
-            SELECT v.client_id, count(DISTINCT v.day) AS visits,
-                   count(DISTINCT v.day) FILTER (WHERE v.day >= asked.last - 365)
-                       AS recent_visits,
-                   sum(v.seconds) FILTER (WHERE v.day >= asked.last - 30) AS booked_seconds
-            FROM (
-                SELECT a.client_id, (a.starts_at AT TIME ZONE shop.time_zone)::date AS day,
-                       extract(epoch FROM a.ends_at - a.starts_at) AS seconds
-                FROM appointments a
-                WHERE a.organization_id = shop.id AND a.status = 'completed'
-                  AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
-                  AND a.starts_at < (asked.last + 1)::timestamp AT TIME ZONE 'UTC'
-            ) v
-            WHERE v.day < asked.last
-            GROUP BY v.client_id
-        ) c
-    ) visits
+        AS asked (barber_id, as_of, number)
     WHERE shop.id = :organization_id
-""")  # noqa: S608 - constants
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +89,19 @@ def _arguments(
     found = Violations()
     as_of = reports.as_of_day(found, request, today)
     target = request.six_figure.target_annual_income
-    if not (math.isfinite(target) and 0 < target <= _MAX_TARGET):
-        found.add(
-            "six_figure.target_annual_income",
-            f"must be greater than 0 and at most {_MAX_TARGET:,}",
-        )
+    check_target(found, "six_figure.target_annual_income", target)
     found.raise_if_any()
     return [SixFigureArguments(request.organization_id, request.barber_id, as_of, target)]
 
 
-def _tags(arguments: SixFigureArguments) -> tuple[str, ...]:
-    barber, as_of = arguments.barber_id, arguments.as_of
+def check_target(found: Violations, field: str, target: float) -> None:
+    """Record a violation unless the income aimed at is one."""
+    if not (math.isfinite(target) and 0 < target <= _MAX_TARGET):
+        found.add(field, f"must be greater than 0 and at most {_MAX_TARGET:,}")
+
+
+def tags_of_income(barber: int, as_of: date) -> tuple[str, ...]:
+    """Return the tags of what the report says of a barber (0: the shop) as of a day."""
     return (
         *reports.subject_tags(barber),
         # Retention looks at all history; only visits count there and in utilisation, so that
@@ -103,7 +115,7 @@ def _tags(arguments: SixFigureArguments) -> tuple[str, ...]:
 
 @cache_analytics(
     "six_figure",
-    tags=_tags,
+    tags=lambda arguments: tags_of_income(arguments.barber_id, arguments.as_of),
     rpc=Rpc("six_figure", _arguments, needs_today=reports.needs_as_of),
 )
 async def six_figure(context: LoadContext, arguments: Sequence[SixFigureArguments]) -> list[bytes]:
@@ -111,25 +123,30 @@ async def six_figure(context: LoadContext, arguments: Sequence[SixFigureArgument
     rows = await reports.load_rows(
         context.connection, _SQL, arguments, {"as_ofs": [one.as_of for one in arguments]}
     )
-    return [_report(one, row) for one, row in zip(arguments, rows, strict=True)]
+    return [
+        cache_service_pb2.GetAnalyticsResponse(
+            six_figure=six_figure_of(one.as_of, one.target, row)
+        ).SerializeToString()
+        for one, row in zip(arguments, rows, strict=True)
+    ]
 
 
-def _report(arguments: SixFigureArguments, row: Any) -> bytes:  # noqa: ANN401 - a row of the statement above
-    since = arguments.as_of - _MONTH
-    days = read_days(row.money)
-    opened = open_time_of(read_hours(row.hours), ZoneInfo(row.time_zone), since, arguments.as_of)
+def six_figure_of(as_of: date, target: float, row: Any) -> analytics_pb2.SixFigureReport:  # noqa: ANN401 - a row with COLUMNS
+    """Work out the report from a row with `COLUMNS`."""
+    since = as_of - _MONTH
+    days = read_days(row.income_money)
+    opened = open_time_of(read_hours(row.income_hours), ZoneInfo(row.time_zone), since, as_of)
+    clients, returning, active, recent_visits, booked_seconds = json.loads(row.income_visits)
     measured = Measured(
-        target=Decimal(repr(arguments.target)),
+        target=Decimal(repr(target)),
         month=sum_of(money for day, money in days.items() if day >= since),
         month_before=sum_of(money for day, money in days.items() if day < since),
-        booked_minutes=row.booked_seconds // 60,
+        booked_minutes=booked_seconds // 60,
         open_minutes=opened.minutes,
         open_days=opened.days,
-        clients=row.clients,
-        returning=row.returning,
-        active_clients=row.active,
-        recent_visits=row.recent_visits,
+        clients=clients,
+        returning=returning,
+        active_clients=active,
+        recent_visits=recent_visits,
     )
-    return cache_service_pb2.GetAnalyticsResponse(
-        six_figure=report_of(measured, arguments.as_of, row.currency)
-    ).SerializeToString()
+    return report_of(measured, as_of, row.currency)
