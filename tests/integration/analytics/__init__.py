@@ -1,0 +1,1 @@
+"""Every figure of every report, against plain calculations over the same rows."""

@@ -1,0 +1,203 @@
+"""Generated salons, made rough: rows that a generator does not think of, written by SQL.
+
+Everything is about midnight, clock changes and what is missing: no client, no appointment, no
+longer there.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from rich.console import Console
+
+from booking_service.importing import GeneratorOptions, generate
+
+__all__ = ["RoughShop", "write_rough_shop"]
+
+START, PRESENT, END = date(2019, 10, 1), date(2020, 4, 1), date(2020, 4, 15)
+DAYS = (END - START).days
+_MINUTE = timedelta(minutes=1)
+# A leap day, ends of months and of the year, clock changes of Europe and America.
+NIGHTS = (
+    *(date(2020, 2, 28), date(2020, 2, 29), date(2020, 3, 1), date(2019, 12, 31)),
+    *(date(2020, 1, 1), date(2020, 1, 31), date(2019, 10, 31), date(2020, 3, 31)),
+    *(date(2019, 10, 26), date(2019, 10, 27), date(2020, 3, 28), date(2020, 3, 29)),
+    *(date(2019, 11, 2), date(2019, 11, 3), date(2020, 3, 7), date(2020, 3, 8)),
+)
+_PERIODS = ("{}", "{[0,300)}", "{[90,210),[1200,1440)}", "{[0,1440)}")
+_OVER = ("completed", "completed", "completed", "cancelled", "no_show", "scheduled", "in_progress")
+
+
+@dataclass(frozen=True, slots=True)
+class RoughShop:
+    """A shop that was written: its zone, barbers (the last has left), services and clients."""
+
+    organization_id: int
+    zone: ZoneInfo
+    barbers: tuple[int, ...]
+    services: tuple[int, ...]
+    clients: tuple[int, ...]
+
+    def at(self, day: date, minute: int) -> datetime:
+        """Turn minutes after a local midnight into an instant, in elapsed time."""
+        midnight = datetime(day.year, day.month, day.day, tzinfo=self.zone)
+        return midnight.astimezone(UTC) + minute * _MINUTE
+
+
+async def write_rough_shop(
+    connection: asyncpg.Connection, url: str, *, seed: int, zone: str, currency: str
+) -> RoughShop:
+    """Generate a salon of half a year and add what is rough; equal seeds give equal rows."""
+    made = await generate(
+        url,
+        GeneratorOptions(
+            barbers=3, seed=seed, time_zone=zone, currency=currency, start=START, end=END
+        ),
+        now=datetime(2020, 4, 1, 16, tzinfo=UTC),
+        console=Console(file=io.StringIO()),
+    )
+    org = made.organization_id
+    ids = [
+        tuple(
+            row["id"]
+            for row in await connection.fetch(
+                f"SELECT id FROM {table} WHERE organization_id = $1 ORDER BY id",  # noqa: S608
+                org,
+            )
+        )
+        for table in ("barbers", "services", "clients")
+    ]
+    shop = RoughShop(org, ZoneInfo(zone), *ids)
+    random = Random(seed)  # noqa: S311 - it makes up rows, not secrets
+    async with connection.transaction():
+        await _write_hours(connection, shop, random)
+        await _write_nights(connection, shop, random)
+        await _write_money(connection, shop, random)
+        await _take_away(connection, shop)
+    return shop
+
+
+async def _write_hours(connection: asyncpg.Connection, shop: RoughShop, random: Random) -> None:
+    """Open at night around what is special, and be away over some midnights."""
+    await connection.executemany(
+        "INSERT INTO special_hours (organization_id, barber_id, day, periods)"
+        " VALUES ($1, $2, $3, $4::text::int4multirange) ON CONFLICT DO NOTHING",
+        [
+            (shop.organization_id, barber, day, random.choice(_PERIODS))
+            for barber in shop.barbers
+            for day in NIGHTS
+        ],
+    )
+    away = [shop.at(day, random.choice((-60, 0, 95))) for day in NIGHTS]
+    await connection.executemany(
+        "INSERT INTO time_off (organization_id, barber_id, starts_at, ends_at)"
+        " VALUES ($1, $2, $3, $4)",
+        [
+            (shop.organization_id, random.choice(shop.barbers), at, at + 125 * _MINUTE)
+            for at in away
+        ],
+    )
+
+
+def _nights(shop: RoughShop, random: Random) -> Iterator[tuple[int, datetime, int]]:
+    """Choose barbers and starts, close to midnights and in the hours when clocks change."""
+    for barber in shop.barbers:
+        for day in NIGHTS:
+            for minute, length in ((-31, 30), (-1, 1), (0, 15), (15, 30), (60, 45), (120, 60)):
+                yield barber, shop.at(day, minute), length
+        for _ in range(40):
+            day = START + timedelta(days=random.randrange(DAYS))
+            yield barber, shop.at(day, random.choice((-90, 200))), random.choice((20, 45))
+
+
+async def _write_nights(connection: asyncpg.Connection, shop: RoughShop, random: Random) -> None:
+    """Book at night, often the same clients, so that some come twice on a day; some for money."""
+    present = shop.at(PRESENT, 0)
+    for barber, start, length in _nights(shop, random):
+        end = start + length * _MINUTE
+        taken = await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM appointments WHERE barber_id = $1 AND status <> 'cancelled'"
+            " AND blocked_from < $3 AND $2 < blocked_until)",
+            barber,
+            start,
+            end,
+        )
+        status = "cancelled" if taken else random.choice(_OVER)
+        if start >= present and status in {"completed", "no_show", "in_progress"}:
+            status = "confirmed"
+        client = random.choice((None, *shop.clients[:12], *shop.clients[:12]))
+        booked = await connection.fetchval(
+            "INSERT INTO appointments (organization_id, barber_id, service_id, client_id, status,"
+            " starts_at, ends_at, blocked_from, blocked_until, price)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $6, $7, 30) RETURNING id",
+            shop.organization_id,
+            barber,
+            random.choice(shop.services),
+            client,
+            status,
+            start,
+            end,
+        )
+        if start < present and random.random() < 0.5:
+            await _pay(connection, shop, random, appointment=booked, client=client, at=end)
+
+
+async def _pay(
+    connection: asyncpg.Connection,
+    shop: RoughShop,
+    random: Random,
+    *,
+    appointment: int | None,
+    client: int | None,
+    at: datetime,
+) -> None:
+    """Take money, by anybody at work; not all of it arrives, and some goes back."""
+    status = random.choice(("completed", "completed", "completed", "pending", "failed"))
+    payment = await connection.fetchval(
+        "INSERT INTO payments (organization_id, appointment_id, barber_id, client_id, amount,"
+        " status, paid_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+        shop.organization_id,
+        appointment,
+        random.choice(shop.barbers),
+        client,
+        Decimal(random.randrange(1, 12_000)) / 100,
+        status,
+        at + random.choice((0, 0, 30, 24 * 60)) * _MINUTE,
+    )
+    if random.random() < 0.4:
+        await connection.execute(
+            "INSERT INTO refunds (organization_id, payment_id, appointment_id, barber_id,"
+            " client_id, amount, refunded_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            shop.organization_id,
+            random.choice((payment, None)),
+            random.choice((appointment, None)),
+            random.choice(shop.barbers),
+            random.choice((client, None)),
+            Decimal(random.randrange(1, 20_000)) / 100,
+            at + random.choice((0, 600, 40 * 24 * 60)) * _MINUTE,
+        )
+
+
+async def _write_money(connection: asyncpg.Connection, shop: RoughShop, random: Random) -> None:
+    """Sell over the counter, to clients and to nobody, around midnights; and years before."""
+    for day in (*NIGHTS, START - timedelta(days=700)):
+        for minute in (-1, 0, 1, 600):
+            client = random.choice((None, *shop.clients[:30], shop.clients[-1]))
+            at = shop.at(day, minute)
+            await _pay(connection, shop, random, appointment=None, client=client, at=at)
+
+
+async def _take_away(connection: asyncpg.Connection, shop: RoughShop) -> None:
+    """Let a barber leave, and delete clients and services that have a history."""
+    await connection.execute("UPDATE barbers SET active = false WHERE id = $1", shop.barbers[-1])
+    await connection.execute(
+        "UPDATE clients SET deleted = true WHERE id = ANY($1)", list(shop.clients[:12:4])
+    )
+    await connection.execute(
+        "UPDATE services SET deleted = true WHERE id = ANY($1)", list(shop.services[1::5])
+    )

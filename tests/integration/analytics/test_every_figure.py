@@ -1,0 +1,90 @@
+"""Every figure of every report equals the plain calculation."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from cache_service.edge.declared import by_rpc, discover
+from tests.integration.analytics.asking import answers, compared, questions, report_of
+from tests.integration.analytics.conftest import ROUGH, Salons
+from tests.support.plain_reports import REPORTS
+
+RANGES = (
+    (date(2020, 2, 1), date(2020, 3, 1)),
+    (date(2019, 10, 1), date(2020, 4, 15)),
+    (date(2020, 2, 29), date(2020, 3, 1)),
+    (date(2019, 10, 26), date(2019, 11, 4)),
+    (date(2020, 3, 7), date(2020, 3, 30)),
+    (date(2017, 12, 30), date(2018, 1, 2)),
+)
+"""A month, everything, a leap day, changes of clocks, and before nearly all of it."""
+
+DAYS = (
+    *(date(2020, 4, 1), date(2020, 1, 1), date(2020, 3, 1), date(2020, 2, 29)),
+    *(date(2020, 3, 31), date(2019, 12, 31), date(2019, 11, 4), date(2020, 5, 20)),
+    *(date(2017, 1, 1), date(2021, 6, 15)),
+)
+"""First of a quarter, year and month, leap day, last days, clock change, before all and after."""
+
+BUILT = [name for name in REPORTS if name in by_rpc(discover())]
+
+
+@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("name", ROUGH)
+async def test_every_figure_of_a_rough_salon(salons: Salons, name: str, report: str) -> None:
+    """Of the shop, of who works there and of who has left, over all ranges and as of all days."""
+    shop = salons.rough[name]
+    who = (0, shop.barbers[0], shop.barbers[-1])
+    requests = questions(report, shop.organization_id, who, RANGES, DAYS)
+    responses = await answers(salons.reader, requests)
+    assert compared(salons.books[shop.organization_id], requests, responses) == []
+
+
+@pytest.mark.parametrize("report", BUILT)
+async def test_every_figure_of_an_empty_shop(salons: Salons, report: str) -> None:
+    """Nothing is counted and nothing invented where there is nothing, not even a barber."""
+    for organization_id, who in zip(salons.empty, [(0,), (0, 9021)], strict=True):
+        requests = questions(report, organization_id, who, RANGES, DAYS)
+        responses = await answers(salons.reader, requests)
+        assert compared(salons.books[organization_id], requests, responses) == []
+
+
+@pytest.mark.parametrize("report", BUILT)
+async def test_a_report_alone_is_the_same_as_among_others(salons: Salons, report: str) -> None:
+    """What is loaded with others at once does not differ from what is loaded on its own."""
+    shop = salons.rough["berlin"]
+    requests = questions(report, shop.organization_id, (0, shop.barbers[1]), RANGES[:2], DAYS[2:4])
+    together = await answers(salons.reader, requests)
+    for request, response in zip(requests, together, strict=True):
+        (alone,) = await answers(salons.reader, [request])
+        assert alone == response
+
+
+@pytest.mark.parametrize("report", BUILT)
+async def test_a_wrong_figure_would_be_told(salons: Salons, report: str) -> None:
+    """The books less one appointment and its money give other figures, and they are named."""
+    shop = salons.rough["kolkata"]
+    plain = salons.books[shop.organization_id]
+    requests = questions(
+        report, shop.organization_id, (0,), [(date(2020, 2, 1), date(2020, 3, 1))], [DAYS[3]]
+    )
+    responses = await answers(salons.reader, requests)
+    assert compared(plain, requests, responses) == []
+    day = date(2020, 2, 29) - timedelta(days=1)
+    chosen = next(
+        a
+        for a in plain.booked(0, day, day + timedelta(days=1))
+        if a.status == "completed" and a.client and plain.payments_for([a])
+    )
+    plain.appointments.remove(chosen)
+    payment = plain.payments_for([chosen])[0]
+    plain.payments.remove(payment)
+    try:
+        told = compared(plain, requests, responses)
+    finally:
+        plain.appointments.append(chosen)
+        plain.appointments.sort(key=lambda a: a.day)
+        plain.payments.append(payment)
+        plain.payments.sort(key=lambda m: m.day)
+    assert told
+    assert all(report_of(response).ListFields() for response in responses)
