@@ -1,4 +1,4 @@
-"""`python -m booking_service`: serve, check-config, migrate, import-salon, generate."""
+"""`python -m booking_service`: serve, check-config, migrate, totals, import-salon, generate."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -16,6 +16,7 @@ from booking_service.importing.generator import GeneratorOptions
 from booking_service.importing.problems import BadBooks
 from booking_service.postgres.migrate import upgrade
 from booking_service.postgres.roles import set_passwords
+from booking_service.postgres.totals import check, rebuild
 from booking_service.settings import Settings
 from service_kit.cli import read_settings, service_cli
 from service_kit.clock import SystemClock
@@ -25,7 +26,11 @@ __all__: list[str] = []
 _DEFAULTS = GeneratorOptions()
 _settings = partial(read_settings, Settings)
 
+_Shop = Annotated[int | None, typer.Option(min=1, help="Only this one; else all.")]
+
 cli = service_cli("booking", _settings, build)
+totals = typer.Typer(help="The totals of clients that reports are made of.", no_args_is_help=True)
+cli.add_typer(totals, name="totals")
 
 
 @cli.command()
@@ -92,6 +97,30 @@ def generate(
         raise _failed(error) from None
     now = SystemClock(settings.clock_start).now()
     _finish(commands.generate(settings.database_url, options, now=now))
+
+
+@totals.command(name="check")
+def check_totals(*, organization: _Shop = None) -> None:
+    """Compare the totals with bookings and money; exit 1 with a line for each difference."""
+    url, found = _settings().database_url, 0
+
+    def tell(difference: object) -> None:
+        nonlocal found
+        found += 1
+        typer.echo(difference, err=True)
+
+    _finish(check(url, organization, tell))
+    if found:
+        typer.echo(f"{found:,} totals are not what bookings and money say", err=True)
+        raise typer.Exit(1)
+    typer.echo("the totals are what bookings and money say")
+
+
+@totals.command(name="rebuild")
+def rebuild_totals(*, organization: _Shop = None) -> None:
+    """Count the totals anew, shop by shop; readers see the old ones until then."""
+    _finish(rebuild(_settings().database_url, organization))
+    typer.echo("the totals are counted anew")
 
 
 def _finish(loading: Coroutine[Any, Any, object]) -> None:

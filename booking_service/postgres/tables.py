@@ -38,12 +38,15 @@ from booking_service.postgres.columns import (
     text_column,
     version,
 )
+from booking_service.postgres.totals_tables import client_days, client_totals
 
 __all__ = [
     "appointments",
     "authority",
     "barber_services",
     "barbers",
+    "client_days",
+    "client_totals",
     "clients",
     "idempotent_requests",
     "members",

@@ -21,7 +21,13 @@ from tests.integration.postgres.conftest import Shop
 from tests.support.stack import Database
 
 _TABLES = sorted(tables.metadata.tables)
-_BOOKING = {"authority": "", "members": "", "outbox": "SELECT DELETE"}
+_BOOKING = {
+    "authority": "",
+    "client_days": "SELECT",
+    "client_totals": "SELECT",
+    "members": "",
+    "outbox": "SELECT DELETE",
+}
 _CACHE = {
     "authority": "SELECT INSERT UPDATE DELETE",
     "idempotent_requests": "",
@@ -143,6 +149,8 @@ async def test_the_roles_at_work(shop: Shop) -> None:
     assert await cache.fetchval("SELECT count(*) FROM outbox") == 1
     for statement in (
         "INSERT INTO outbox (organization_id, event) VALUES (1, '{}')",
+        "UPDATE client_totals SET visit_days = 0",
+        "SELECT replace_client_totals(ARRAY[1])",
         "CREATE TABLE mine (id int)",
         "TRUNCATE payments",
         "ALTER TABLE barbers DISABLE TRIGGER ALL",
@@ -154,6 +162,8 @@ async def test_the_roles_at_work(shop: Shop) -> None:
         "UPDATE barbers SET active = true",
         "DELETE FROM appointments",
         "UPDATE outbox SET organization_id = 2",
+        "DELETE FROM client_days",
+        "SELECT rebuild_client_totals(1)",
         "SELECT * FROM idempotent_requests",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
