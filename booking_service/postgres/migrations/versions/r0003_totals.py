@@ -59,16 +59,16 @@ def _changes(table: str, rows: str, sign: str) -> str:
     moment, amounts, counted = _COUNTED[table]
     visits, paid, refunded = (f"{sign}{amount}" for amount in amounts)
     return (
-        f"SELECT organization_id, barber_id, client_id, {moment} AS moment, {visits} AS visits, "
-        f"{paid} AS paid, {refunded} AS refunded FROM {rows} "
-        f"WHERE {counted} AND client_id IS NOT NULL"  # noqa: S608 - constants
+        f"SELECT organization_id, barber_id, client_id, {moment} AS moment, "  # noqa: S608 - constants
+        f"{visits} AS visits, {paid} AS paid, {refunded} AS refunded FROM {rows} "
+        f"WHERE {counted} AND client_id IS NOT NULL"
     )
 
 
 def _tidy(table: str) -> str:
     return (
-        "PERFORM tidy_client_totals(ARRAY(SELECT DISTINCT client_id FROM "
-        f"({_changes(table, 'old_rows', '-')}) c));"  # noqa: S608 - constants
+        "PERFORM tidy_client_totals(ARRAY(SELECT DISTINCT client_id FROM "  # noqa: S608 - constants
+        f"({_changes(table, 'old_rows', '-')}) c));"
     )
 
 
