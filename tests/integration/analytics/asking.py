@@ -13,9 +13,12 @@ from cache_service.queries.declare import LoadContext
 from chairside.cache.v1 import analytics_pb2 as pb
 from chairside.cache.v1.cache_service_pb2 import GetAnalyticsRequest, GetAnalyticsResponse
 from service_kit.values import to_date
-from tests.support.plain_reports import Books, differences, plain_report
+from tests.support.plain_reports import REPORTS, Books, differences, plain_report
 
-__all__ = ["OF_DAYS", "OF_RANGES", "answers", "ask", "compared", "questions", "report_of"]
+__all__ = ["BUILT", "OF_DAYS", "OF_RANGES", "answers", "ask", "compared", "questions", "report_of"]
+
+BUILT = [name for name in REPORTS if name in by_rpc(discover())]
+"""The reports that this version has."""
 
 OF_RANGES: Mapping[str, Sequence[Message]] = {
     "revenue": [pb.RevenueOptions(group_by=group) for group in pb.GroupBy.values()],
@@ -77,11 +80,12 @@ def questions(
         most = max(len(ranges), len(days))
         when = [(ranges[n % len(ranges)], days[n % len(days)]) for n in range(most)]
         options = _DASHBOARDS
+    chosen: list[dict[str, Any]] = [{report: option} for option in options]
     return [
-        ask(organization_id, barber_id, *each, **{report: option})
+        ask(organization_id, barber_id, *each, **one)
         for barber_id in barber_ids
         for each in when
-        for option in options
+        for one in chosen
     ]
 
 

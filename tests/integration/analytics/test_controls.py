@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.analytics.asking import answers, questions, report_of
+from tests.integration.analytics.asking import BUILT, answers, questions, report_of
 from tests.integration.analytics.conftest import ROUGH, Salons
 from tests.integration.analytics.rough_shop import PRESENT
-from tests.integration.analytics.test_every_figure import BUILT
 from tests.support.plain_reports import differences, plain_report
 
 

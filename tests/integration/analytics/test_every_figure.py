@@ -4,10 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from cache_service.edge.declared import by_rpc, discover
-from tests.integration.analytics.asking import answers, compared, questions, report_of
+from tests.integration.analytics.asking import BUILT, answers, compared, questions, report_of
 from tests.integration.analytics.conftest import ROUGH, Salons
-from tests.support.plain_reports import REPORTS
 
 RANGES = (
     (date(2020, 2, 1), date(2020, 3, 1)),
@@ -25,8 +23,6 @@ DAYS = (
     *(date(2017, 1, 1), date(2021, 6, 15)),
 )
 """First of a quarter, year and month, leap day, last days, clock change, before all and after."""
-
-BUILT = [name for name in REPORTS if name in by_rpc(discover())]
 
 
 @pytest.mark.parametrize("report", BUILT)

@@ -12,11 +12,12 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from booking_service.importing import import_salon
+from chairside.cache.v1 import analytics_pb2
+from service_kit.values import from_money
 from tests.conftest import NewDatabase
-from tests.integration.analytics.asking import answers, compared, questions
-from tests.integration.analytics.test_every_figure import BUILT
+from tests.integration.analytics.asking import BUILT, answers, ask, compared, questions
 from tests.support.plain_reports import Books, read_books
-from tests.support.salon_books import books_at_hand
+from tests.support.salon_books import Totals, books_at_hand
 
 RANGES = (
     (date(2018, 3, 1), date(2019, 3, 1)),
@@ -32,9 +33,10 @@ DAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Salon:
-    """The salon's database as the cache service's role sees it, and all of its rows."""
+    """The salon as the cache service sees it, what its books say in sum, and all of its rows."""
 
     reader: AsyncEngine
+    totals: Totals
     books: Books
 
 
@@ -44,7 +46,7 @@ async def salon(
 ) -> AsyncIterator[Salon]:
     """Import the books into a database of their own."""
     folder: Path = tmp_path_factory.mktemp("books")
-    directory, _ = books_at_hand(folder)
+    directory, totals = books_at_hand(folder)
     async with new_database() as database:
         await import_salon(database.url, directory, console=Console(file=io.StringIO()))
         connection = await asyncpg.connect(database.url)
@@ -53,7 +55,7 @@ async def salon(
         await connection.close()
         url = database.cache_url.replace("postgresql://", "postgresql+asyncpg://", 1)
         engine = create_async_engine(url, isolation_level="REPEATABLE READ")
-        yield Salon(engine, books)
+        yield Salon(engine, totals, books)
         await engine.dispose()
 
 
@@ -65,3 +67,14 @@ async def test_every_figure_of_the_salon(salon: Salon, report: str) -> None:
     responses = await answers(salon.reader, requests)
     assert compared(salon.books, requests, responses) == []
     assert len(salon.books.appointments) > 1000
+
+
+async def test_monthly_net_revenue_is_what_the_books_state(salon: Salon) -> None:
+    """Every month's revenue equals the books' own total, to the cent."""
+    by_month = analytics_pb2.RevenueOptions(group_by=analytics_pb2.GROUP_BY_MONTH)
+    (response,) = await answers(salon.reader, [ask(1, 0, RANGES[0], None, revenue=by_month)])
+    report = response.revenue
+    found = {p.period: from_money(p.revenue) for p in report.series if p.transactions}
+    assert found == {month: amount for month, amount in salon.totals.revenue.items() if amount}
+    assert from_money(report.total.revenue) == sum(salon.totals.revenue.values())
+    assert len(report.series) == 12

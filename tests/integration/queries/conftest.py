@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cache_service.queries.declare import CachedQuery, LoadContext
 from tests.conftest import NewDatabase
-from tests.support.plain_analytics import Books, read_books
+from tests.support.plain_reports import Books, read_books
 from tests.support.small_shop import SmallShop, write_small_shop
 from tests.support.stack import Database
 
