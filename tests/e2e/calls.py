@@ -177,6 +177,32 @@ CACHE_CALLS: tuple[Call, ...] = (
         },
         "",
     ),
+    (
+        "GetAnalytics",
+        lambda _: {
+            "organization_id": 1,
+            "start_date": _day(-60),
+            "end_date": _day(1),
+            "patterns": {},
+        },
+        "",
+    ),
+    (
+        "GetAnalytics",
+        lambda _: {"organization_id": 1, "comparison": {"against": "AGAINST_QUARTER"}},
+        "",
+    ),
+    (
+        "GetAnalytics",
+        lambda _: {
+            "organization_id": 1,
+            "barber_id": 1,
+            "start_date": _day(-60),
+            "end_date": _day(1),
+            "barber_performance": {},
+        },
+        "",
+    ),
     ("GetSchedule", lambda _: {"organization_id": 1, "barber_id": 1}, ""),
     (
         "GetBookedSlots",
@@ -211,9 +237,6 @@ UNIMPLEMENTED: tuple[tuple[str, Mapping[str, Any], str], ...] = (
         for report in (
             "retention",
             "lifetime_value",
-            "patterns",
-            "comparison",
-            "barber_performance",
             "dashboard",
         )
     ),

@@ -260,9 +260,6 @@ async def test_what_is_not_there_yet_says_so(cache: Cache, shop: Shop) -> None:
     reports = [
         {"retention": analytics_pb2.RetentionOptions()},
         {"lifetime_value": analytics_pb2.LifetimeValueOptions()},
-        {"patterns": analytics_pb2.PatternsOptions()},
-        {"comparison": analytics_pb2.ComparisonOptions()},
-        {"barber_performance": analytics_pb2.BarberPerformanceOptions()},
         {"dashboard": analytics_pb2.DashboardOptions()},
     ]
     calls = [

@@ -33,6 +33,9 @@ READS = (
     "revenue",
     "appointment_stats",
     "six_figure",
+    "patterns",
+    "comparison",
+    "barber_performance",
 )
 
 
@@ -89,6 +92,13 @@ async def _ask(stub: CacheServiceStub, name: str, shop: Shop, client_id: int) ->
         "revenue": pb.GetAnalyticsRequest(**who, **days, revenue=analytics_pb2.RevenueOptions()),
         "appointment_stats": pb.GetAnalyticsRequest(
             **who, **days, appointment_stats=analytics_pb2.AppointmentStatsOptions()
+        ),
+        "patterns": pb.GetAnalyticsRequest(**who, **days, patterns=analytics_pb2.PatternsOptions()),
+        "comparison": pb.GetAnalyticsRequest(
+            **who, as_of_date=MONDAY, comparison=analytics_pb2.ComparisonOptions()
+        ),
+        "barber_performance": pb.GetAnalyticsRequest(
+            **who, **days, barber_performance=analytics_pb2.BarberPerformanceOptions()
         ),
         "six_figure": pb.GetAnalyticsRequest(
             **who,

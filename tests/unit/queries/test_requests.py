@@ -84,9 +84,22 @@ BAD_REPORTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("revenue", {**GOOD, **RANGE, "as_of_date": DAY}, ["as_of_date"]),
     ("revenue", {**GOOD, **RANGE, "revenue": {"group_by": 9}}, ["revenue.group_by"]),
     ("revenue", {**GOOD, "start_date": NO_DAY, "end_date": NEXT}, ["start_date"]),
-    ("appointment_stats", {}, ["organization_id", *BOTH]),
-    ("appointment_stats", {**GOOD, **RANGE, "as_of_date": NO_DAY}, ["as_of_date"]),
-    ("appointment_stats", {**GOOD, "end_date": NEXT}, ["start_date"]),
+    *(
+        (report, fields, wrong)
+        for report in ("appointment_stats", "patterns", "barber_performance")
+        for fields, wrong in (
+            ({}, ["organization_id", *BOTH]),
+            ({**GOOD, **RANGE, "as_of_date": NO_DAY}, ["as_of_date"]),
+            ({**GOOD, "end_date": NEXT}, ["start_date"]),
+            ({**GOOD, **BACK, "barber_id": -1}, ["barber_id", "end_date"]),
+            ({**GOOD, **LONG}, ["end_date"]),
+        )
+    ),
+    (
+        "comparison",
+        {**RANGE, "barber_id": -1, "as_of_date": NO_DAY, "comparison": {"against": 9}},
+        ["organization_id", "barber_id", *BOTH, "as_of_date", "comparison.against"],
+    ),
     (
         "six_figure",
         {**RANGE, "as_of_date": NO_DAY},

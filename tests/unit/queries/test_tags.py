@@ -8,12 +8,16 @@ from google.protobuf.json_format import ParseDict
 
 from cache_service.invalidation.rules import tags_of
 from cache_service.queries.appointment_stats import StatsArguments, appointment_stats
+from cache_service.queries.barber_performance import barber_performance
 from cache_service.queries.booked_slots import BookedDay, booked_slots
+from cache_service.queries.comparison import ComparisonArguments, comparison
 from cache_service.queries.declare import CachedQuery
 from cache_service.queries.list_appointments import AppointmentPage, list_appointments
 from cache_service.queries.list_barbers import BarberPage, list_barbers
 from cache_service.queries.list_clients import ClientPage, list_clients
 from cache_service.queries.list_services import ServicePage, list_services
+from cache_service.queries.patterns import patterns
+from cache_service.queries.reports import RangeArguments
 from cache_service.queries.revenue import RevenueArguments, revenue
 from cache_service.queries.schedule import ScheduleArguments, schedule
 from cache_service.queries.six_figure import SixFigureArguments, six_figure
@@ -43,6 +47,15 @@ ENTRIES: dict[str, tuple[CachedQuery[Any], Any]] = {
     "stats": (appointment_stats, StatsArguments(1, 0, MAY, JUNE)),
     "stats of 7": (appointment_stats, StatsArguments(1, 7, MAY, JUNE)),
     "stats of June": (appointment_stats, StatsArguments(1, 0, JUNE, JULY)),
+    "patterns": (patterns, RangeArguments(1, 0, MAY, JUNE)),
+    "patterns of 7": (patterns, RangeArguments(1, 7, MAY, JUNE)),
+    "patterns of June": (patterns, RangeArguments(1, 0, JUNE, JULY)),
+    "performance": (barber_performance, RangeArguments(1, 0, MAY, JUNE)),
+    "performance of 7": (barber_performance, RangeArguments(1, 7, MAY, JUNE)),
+    "performance of June": (barber_performance, RangeArguments(1, 0, JUNE, JULY)),
+    "May against April": (comparison, ComparisonArguments(1, 0, date(2018, 5, 31), "month")),
+    "June against May of 7": (comparison, ComparisonArguments(1, 7, date(2018, 6, 9), "month")),
+    "the year against the year before": (comparison, ComparisonArguments(1, 0, JULY, "year")),
     "six": (six_figure, SixFigureArguments(1, 0, JULY, 1e5)),
     "six of 7": (six_figure, SixFigureArguments(1, 7, JULY, 1e5)),
     "six of last year": (six_figure, SixFigureArguments(1, 0, date(2017, 7, 1), 1e5)),
@@ -54,7 +67,12 @@ BOOKED = {
     "bookings of 7 in May",
     "bookings of client 5",
 }
-BOOKED |= {"busy", "client", "stats", "stats of 7"}
+BOOKED |= {"busy", "client", "stats", "stats of 7", "patterns", "patterns of 7"}
+BOOKED |= {"performance", "performance of 7"}
+BOOKED |= {"May against April", "June against May of 7", "the year against the year before"}
+PATTERNS = {"patterns", "patterns of 7", "patterns of June"}
+RANGES = {"stats", "stats of 7", "stats of June", *PATTERNS}
+RANGES |= {"performance", "performance of 7", "performance of June"}
 VISITED = BOOKED | {"six", "six of 7", "six of last year"}
 
 
@@ -122,11 +140,33 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a payment": (
         {"payment": {"new": money()}},
-        {"client", "revenue of June", "stats", "stats of 7", "six"},
+        {
+            "client",
+            "revenue of June",
+            "stats",
+            "stats of 7",
+            "patterns",
+            "patterns of 7",
+            "performance",
+            "performance of 7",
+            "performance of June",
+            "the year against the year before",
+            "six",
+        },
     ),
     "a sale": (
         {"payment": {"new": {"barber_id": 7, "date": day("2018-05-02")}}},
-        {"revenue", "revenue of 7", "six", "six of 7"},
+        {
+            "revenue",
+            "revenue of 7",
+            "performance",
+            "performance of 7",
+            "May against April",
+            "June against May of 7",
+            "the year against the year before",
+            "six",
+            "six of 7",
+        },
     ),
     "a sale years later": (
         {"payment": {"new": {"barber_id": 7, "date": day("2020-05-02")}}},
@@ -134,17 +174,17 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a service": (
         {"service": {"service_id": 3}},
-        {"services", "services of 7", "stats", "stats of 7", "stats of June"},
+        {"services", "services of 7", *RANGES},
     ),
     "a client": ({"client": {"client_id": 5}}, {"clients", "client", "bookings of client 5"}),
     "another client": ({"client": {"client_id": 6}}, {"clients"}),
     "weekly hours": (
         schedule_change("WEEKLY_HOURS"),
-        {"schedule", "stats", "stats of 7", "stats of June", "six", "six of 7", "six of last year"},
+        {"schedule", *(RANGES - PATTERNS), "six", "six of 7", "six of last year"},
     ),
     "time off in June": (
         schedule_change("TIME_OFF", **{"from": "2018-06-10", "to": "2018-06-11"}),
-        {"schedule", "stats of June", "six", "six of 7"},
+        {"schedule", "stats of June", "performance of June", "six", "six of 7"},
     ),
     "a special day in 2016": (
         schedule_change("SPECIAL_HOURS", **{"from": "2016-06-10", "to": "2016-06-10"}),
@@ -156,7 +196,15 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "another barber": (
         {"barber": {"barber_id": 8}},
-        {"barbers", "stats", "stats of June", "six", "six of last year"},
+        {
+            "barbers",
+            "stats",
+            "stats of June",
+            "performance",
+            "performance of June",
+            "six",
+            "six of last year",
+        },
     ),
     "settings": ({"organization": {}}, set(ENTRIES)),
 }
@@ -210,4 +258,5 @@ def test_entries_live_as_long_as_their_kind() -> None:
     minutes = {name: query.ttl / timedelta(minutes=1) for name, (query, _) in ENTRIES.items()}
     expected = {"schedule": 60, "busy": 5, "client": 5, "clients": 10, "bookings": 10}
     expected |= {"services": 10, "barbers": 10, "revenue": 10, "stats": 30, "six": 15}
+    expected |= {"patterns": 15, "performance": 15, "May against April": 10}
     assert {name: minutes[name] for name in expected} == expected
