@@ -1,4 +1,4 @@
-"""A Valkey of our own on a port of the loopback, with nothing kept on disk."""
+"""A Valkey of our own on a port of the loopback, which keeps nothing on disk unless told."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ _START_SECONDS = 20.0
 
 
 class ValkeyServer(Child):
-    """Run Valkey; it is empty after each start.
+    """Run Valkey; it is empty after each start, unless that is told to load its last dump.
 
     `port` 0 takes a free one, which stays the same over `restart`. `options` are
     further command line options, such as `--maxmemory`, `64mb`.
@@ -34,9 +34,11 @@ class ValkeyServer(Child):
         """The URL of its database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    async def start(self) -> None:
-        """Start it and wait until it answers."""
+    async def start(self, *, from_dump: bool = False) -> None:
+        """Start it and wait until it answers; `from_dump` loads what a SAVE wrote."""
         self._data.mkdir(parents=True, exist_ok=True)
+        if not from_dump:
+            (self._data / "dump.rdb").unlink(missing_ok=True)
         await super().start()
         await self.until(self._answers, _START_SECONDS)
 

@@ -1,10 +1,14 @@
 """`python -m tests.faults`: run load and faults for a while; exit 1 on a violation."""
 
 import asyncio
+import json
+import re
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from re import Pattern
 from time import monotonic
 from typing import Annotated
 
@@ -13,44 +17,88 @@ from rich.console import Console
 
 from tests.faults.cluster import Cluster
 from tests.faults.load import Rates
-from tests.faults.report import show, summary
+from tests.faults.report import summary
 from tests.faults.rounds import Round, play
+from tests.faults.tables import as_markdown, show
+from tests.faults.valkey_faults import OLD_DATA
 
 _ROUND = 60.0
+_SHORTEST = 15.0
+_KINDS = rf"^(?!.*\({OLD_DATA}\))"
 
 
-async def _run(directory: Path, seconds: float, seed: int, rates: Rates, output: Path) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What was asked for."""
+
+    seconds: float
+    reads: int
+    seed: int
+    rates: Rates
+    kinds: Pattern[str]
+    output: Path
+    markdown: Path | None
+
+    @property
+    def command(self) -> str:
+        """The command that repeats it."""
+        return f"make soak SECONDS={self.seconds:g} SEED={self.seed}"
+
+
+async def _run(directory: Path, run: _Run) -> bool:
     console = Console()
-    rounds: list[Round] = []
-    async with Cluster(directory, Random(seed)) as cluster:  # noqa: S311 - seeded
-        end = monotonic() + seconds
-        while not rounds or end - monotonic() > _ROUND / 4:
-            left = end - monotonic()
-            one = await play(cluster, seed + len(rounds), min(_ROUND, left), rates)
-            rounds.append(one)
-            if left > _ROUND:
-                console.print(
-                    f"seed {one.seed}: {one.verdict.reads:,} reads, "
-                    f"{len(one.happened)} faults, {len(one.verdict.violations)} violations"
-                )
+    async with Cluster(directory, Random(run.seed)) as cluster:  # noqa: S311 - seeded
+        rounds = await _rounds(cluster, run, console)
         found = summary(rounds, await cluster.metrics(), cluster.logged_errors())
-        show(found, output, console)
+    found["command"] = run.command
+    run.output.parent.mkdir(parents=True, exist_ok=True)
+    run.output.write_text(json.dumps(found, indent=2, default=str) + "\n")
+    show(found, console)
+    console.print(f"written to {run.output}")
+    if run.markdown is not None:
+        run.markdown.write_text(as_markdown(found))
     return not found["violations"]
+
+
+async def _rounds(cluster: Cluster, run: _Run, console: Console) -> list[Round]:
+    rounds: list[Round] = []
+    began = monotonic()
+    checked = 0
+    while True:
+        past = monotonic() - began
+        left = run.seconds - past
+        if rounds and left < _SHORTEST:
+            if checked >= run.reads or past > 2 * run.seconds:
+                return rounds
+            left = _SHORTEST
+        one = await play(cluster, run.seed + len(rounds), min(_ROUND, left), run.rates, run.kinds)
+        rounds.append(one)
+        checked += one.verdict.reads
+        console.print(
+            f"seed {one.seed}: {one.verdict.reads:,} reads, {len(one.happened)} faults,"
+            f" {len(one.verdict.violations)} violations"
+        )
 
 
 def main(  # noqa: PLR0917 - its options
     seconds: Annotated[float, typer.Option(help="How long the load lasts.")] = 600.0,
+    least: Annotated[
+        int, typer.Option(help="Go on, at most as long again, until so many reads are checked.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Of load, faults and delays.")] = 1,
-    reads: Annotated[float, typer.Option(help="Reads a second, besides those woken.")] = 100.0,
+    reads: Annotated[float, typer.Option(help="Calls a second, besides those woken.")] = 130.0,
     writes: Annotated[float, typer.Option(help="Mutations a second.")] = 12.0,
     woken: Annotated[int, typer.Option(help="Calls that an acknowledgement wakes, twice.")] = 8,
+    faults: Annotated[str, typer.Option(help="Which kinds: a regular expression.")] = _KINDS,
     output: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("build/soak.json"),
+    markdown: Annotated[Path | None, typer.Option(help="Where a table for readers goes.")] = None,
 ) -> None:
     """Attack the system, and check what it answered."""
     rates = Rates(reads, writes, woken)
+    run = _Run(seconds, least, seed, rates, re.compile(faults), output, markdown)
     with tempfile.TemporaryDirectory(prefix="chairside-faults-") as name:
         Path(name).chmod(0o755)  # Postgres may run as another user.
-        held = asyncio.run(_run(Path(name), seconds, seed, rates, output))
+        held = asyncio.run(_run(Path(name), run))
     sys.exit(0 if held else 1)
 
 

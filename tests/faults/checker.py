@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any
 
 from tests.faults.history import HELD, History, Query, Read, Visit, Write
@@ -35,7 +34,7 @@ class Verdict:
     """What the checker found; a read is one entry of an answer.
 
     `near` reads began within 5 ms of an acknowledgement, `near_own` of one that had changed
-    the very entry. `seconds` is what the check took.
+    the very entry.
     """
 
     violations: list[Violation] = field(default_factory=list)
@@ -43,7 +42,6 @@ class Verdict:
     hits: int = 0
     near: int = 0
     near_own: int = 0
-    seconds: float = 0.0
     writes: int = 0
     committed: int = 0
     acknowledged: int = 0
@@ -52,7 +50,6 @@ class Verdict:
 
 def check(history: History, *, bound: float = G2_SECONDS) -> Verdict:
     """Return the verdict on a history whose writes are all known to be committed or not."""
-    began = monotonic()
     verdict = Verdict()
     writes = [write for write in history.writes if write.committed]
     due = Due(history.quiet, bound)
@@ -81,7 +78,6 @@ def check(history: History, *, bound: float = G2_SECONDS) -> Verdict:
         verdict.violations += [Violation(kind, detail, read) for read, kind, detail in findings]
         changes = _acknowledgements([*changed, *own])
         verdict.near_own += sum(_is_near(read, changes) for read in asked)
-    verdict.seconds = monotonic() - began
     return verdict
 
 

@@ -18,8 +18,8 @@ from devstack import databases
 from devstack.children import free_port
 from devstack.postgres import PostgresServer
 from devstack.services import ServiceProcess
-from devstack.valkey import ValkeyServer
 from tests.faults.proxy import Proxy
+from tests.faults.valkeys import Valkeys
 from tests.support.stack import ROLE_PASSWORD
 
 __all__ = ["LINKS", "Cluster"]
@@ -30,7 +30,7 @@ _PROCESSES = 2
 
 
 class Cluster:
-    """Two cache processes, two booking processes, Valkey and Postgres; a context manager.
+    """Two cache and two booking processes, Valkey with a replica, Postgres; a context manager.
 
     `proxies` has each link's two proxies. `broken` is a file that names the rule which the
     cache processes break (see `broken.py`); without it they are what they are.
@@ -38,7 +38,7 @@ class Cluster:
 
     def __init__(self, directory: Path, random: Random, *, broken: Path | None = None) -> None:
         self.postgres = PostgresServer(directory / "postgres", durable=False)
-        self.valkey = ValkeyServer(directory / "valkey")
+        self.valkeys = Valkeys(directory, random)
         self.caches: list[ServiceProcess] = []
         self.bookings: list[ServiceProcess] = []
         self.proxies: dict[str, list[Proxy]] = {link: [] for link in LINKS}
@@ -50,11 +50,12 @@ class Cluster:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.postgres)
-            await stack.enter_async_context(self.valkey)
+            await stack.enter_async_context(self.valkeys)
             await databases.create_database(self.postgres.url(), _DATABASE)
             await databases.migrate(self.database_url, ROLE_PASSWORD)
             for number in range(_PROCESSES):
                 await self._prepare(stack, number)
+            self.valkeys.clients = self.proxies["cache-redis"]
             processes = (*self.caches, *self.bookings)
             starts = (stack.enter_async_context(process) for process in processes)
             await asyncio.gather(*starts)
@@ -78,25 +79,6 @@ class Cluster:
     def all_proxies(self) -> Iterable[Proxy]:
         """Every proxy of every link."""
         return (proxy for proxies in self.proxies.values() for proxy in proxies)
-
-    async def redis(self, *command: str) -> bytes:
-        """Ask Valkey, past every proxy, and return the first line or the bulk of its answer."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.valkey.port)
-        try:
-            writer.write(b"*%d\r\n" % len(command))
-            for part in command:
-                writer.write(b"$%d\r\n%s\r\n" % (len(part), part.encode()))
-            line = (await reader.readline()).rstrip()
-            if line.startswith(b"$"):
-                return await reader.readexactly(int(line[1:]))
-            return line
-        finally:
-            writer.close()
-
-    async def redis_info(self) -> dict[str, str]:
-        """Return Valkey's own counters."""
-        text = (await self.redis("INFO", "everything")).decode()
-        return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
     async def metrics(self) -> Counter[str]:
         """Return the sums, over all processes, of the metrics called chairside_*, by name."""
@@ -124,7 +106,7 @@ class Cluster:
     async def _prepare(self, stack: AsyncExitStack, number: int) -> None:
         cache_port = free_port()
         ports = {}
-        targets = (self.valkey.port, self.postgres.port, self.postgres.port, cache_port)
+        targets = (self.valkeys.primary.port, self.postgres.port, self.postgres.port, cache_port)
         for link, target in zip(LINKS, targets, strict=True):
             proxy = Proxy(f"{link} {number}", target, Random(self._random.random()))  # noqa: S311
             self.proxies[link].append(await stack.enter_async_context(proxy))

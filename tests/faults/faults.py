@@ -1,15 +1,9 @@
-"""Faults of processes, stores and callers: each a context that begins one and heals it.
-
-What the context gives tells afterwards, in some counter's own number, what the fault did:
-a fault without any effect proves nothing.
-"""
+"""Faults of our processes, of Postgres and of callers."""
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from random import Random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import grpc
 import psutil
@@ -19,27 +13,9 @@ from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from chairside.cache.v1.events_pb2 import Event
 from devstack.children import Child
-from tests.faults.cluster import Cluster
-from tests.faults.load import Load
-from tests.faults.shop import Shop
+from tests.faults.scene import Effect, Fault, Scene
 
-__all__ = ["Effect", "Fault", "Scene", "service_faults", "store_faults"]
-
-Effect = Callable[[], Awaitable[int]]
-"""What a fault did, asked once it is healed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What faults act on."""
-
-    cluster: Cluster
-    load: Load
-    shop: Shop
-    random: Random
-
-
-Fault = Callable[[Scene], AbstractAsyncContextManager[Effect]]
+__all__ = ["other_faults", "service_faults"]
 
 
 def service_faults() -> dict[str, Fault]:
@@ -52,18 +28,13 @@ def service_faults() -> dict[str, Fault]:
     }
 
 
-def store_faults() -> dict[str, Fault]:
-    """Return the faults of Valkey, Postgres and the callers by their kinds."""
+def other_faults() -> dict[str, Fault]:
+    """Return the faults of Postgres and of callers by their kinds."""
     return {
-        "Valkey killed, empty again": _killed(lambda scene: scene.cluster.valkey),
-        "Valkey frozen": _frozen(lambda scene: scene.cluster.valkey),
         "Postgres frozen": _frozen(lambda scene: scene.cluster.postgres),
         "Postgres restarted": _postgres_ended(signal.SIGINT),
         "Postgres crashed": _postgres_ended(signal.SIGQUIT),
         "Postgres backends killed": _backends_killed,
-        "Valkey flushed": _flushed,
-        "Valkey evicting": _small_memory("allkeys-lru", "evicted_keys", 20_000),
-        "Valkey out of memory": _small_memory("noeviction", "errorstat_OOM", 100_000),
         "Invalidate doubled, reordered": _doubled,
         "half of all calls cancelled": _cancelling,
     }
@@ -133,40 +104,6 @@ async def _backends_killed(scene: Scene) -> AsyncIterator[Effect]:
     finally:
         await connection.close()
     yield lambda: asyncio.sleep(0, len(killed))
-
-
-@asynccontextmanager
-async def _flushed(scene: Scene) -> AsyncIterator[Effect]:
-    size = int((await scene.cluster.redis("DBSIZE"))[1:])
-    await scene.cluster.redis("FLUSHALL")
-    yield lambda: asyncio.sleep(0, size)
-
-
-def _small_memory(policy: str, counter: str, missing: int) -> Fault:
-    @asynccontextmanager
-    async def fault(scene: Scene) -> AsyncIterator[Effect]:
-        cluster = scene.cluster
-        before = _count(await cluster.redis_info(), counter)
-        used = int((await cluster.redis_info())["used_memory"])
-        await cluster.redis("CONFIG", "SET", "maxmemory-policy", policy)
-        # Less than there is: something must go at once, or nothing may come.
-        await cluster.redis("CONFIG", "SET", "maxmemory", str(used - missing))
-        after = before
-
-        async def effect() -> int:
-            return after - before
-
-        try:
-            yield effect
-        finally:
-            after = _count(await cluster.redis_info(), counter)
-            await cluster.redis("CONFIG", "SET", "maxmemory", "0")
-
-    return fault
-
-
-def _count(info: dict[str, str], counter: str) -> int:
-    return int(info.get(counter, "0").rpartition("=")[2])
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from tests.faults.cluster import LINKS
-from tests.faults.faults import Effect, Fault, Scene
 from tests.faults.proxy import Direction, Link, Proxy, Tap
+from tests.faults.scene import Effect, Fault, Scene
 
 __all__ = ["killed_after_commit", "link_faults"]
 

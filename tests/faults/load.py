@@ -153,6 +153,7 @@ class Load:
             return
         finally:
             self._open[process] -= 1
+        self.counts["reads answered"] += 1
         self.answered.append(Answered(call, process, started, self._time(), raw))
 
     async def write(self, woken: int) -> None:

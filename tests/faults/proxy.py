@@ -150,6 +150,7 @@ Tap = Callable[[Link, Direction, bytes], bool]
 class Proxy:
     """Listens on `port` and passes connections on to `target`, a port of the loopback.
 
+    `target` may be changed: connections that are open stay where they are until a `reset`.
     `counts` tells what faults did: `connections`, `refused`, `aborted`, `held_bytes`,
     `lost_bytes`, `delayed`. An async context manager.
     """
@@ -161,7 +162,7 @@ class Proxy:
         self.held: set[Direction] = set()
         self.links: set[Link] = set()
         self.tap: Tap | None = None
-        self._target = target
+        self.target = target
         self._random = random
         self._slow = (0.0, 0.0)
         self._cut = False
@@ -238,7 +239,7 @@ class Proxy:
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(
-                lambda: _Side(link, Direction.REPLIES), "127.0.0.1", self._target
+                lambda: _Side(link, Direction.REPLIES), "127.0.0.1", self.target
             )
         except OSError:
             self.counts["refused"] += 1

@@ -1,34 +1,27 @@
-"""The results of a run: a table for people, JSON for everything else."""
+"""What a run gave, in numbers."""
 
-import json
+import os
+import platform
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.faults.rounds import Round
+from tests.faults.schedule import Happened
 
-__all__ = ["show", "summary"]
+__all__ = ["summary"]
 
 
 def summary(
     rounds: Sequence[Round], metrics: Counter[str], logged: Sequence[str]
 ) -> dict[str, Any]:
-    """Put the rounds together, with the services' own counters and the errors they logged."""
+    """Put the rounds together, with the services' own counters and the errors they logged.
+
+    A call is one RPC; a read is one entry of its answer, judged by itself.
+    """
     verdicts = [one.verdict for one in rounds]
     happened = [fault for one in rounds for fault in one.happened]
-    faults: dict[str, dict[str, Any]] = defaultdict(
-        lambda: {"times": 0, "effect": 0, "longest_healing_seconds": 0.0}
-    )
-    for fault in happened:
-        faults[fault.kind]["times"] += 1
-        faults[fault.kind]["effect"] += fault.effect
-        longest = max(faults[fault.kind]["longest_healing_seconds"], round(fault.healing, 3))
-        faults[fault.kind]["longest_healing_seconds"] = longest
     calls: Counter[str] = Counter()
     proxies: Counter[str] = Counter()
     for one in rounds:
@@ -42,12 +35,17 @@ def summary(
         for violation in one.verdict.violations
     ]
     return {
+        "cores": os.cpu_count(),
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "seeds": [one.seed for one in rounds],
         "seconds": round(sum(one.seconds for one in rounds), 1),
         "operations": calls["reads"] + calls["writes"],
+        "read_calls": calls["reads"],
+        "read_calls_answered": calls["reads answered"],
         "reads_checked": reads,
         "reads_from_cache": sum(verdict.hits for verdict in verdicts),
         "reads_within_5_ms": sum(verdict.near for verdict in verdicts),
+        "reads_within_5_ms_of_own_change": sum(verdict.near_own for verdict in verdicts),
         "mutations": sum(verdict.writes for verdict in verdicts),
         "mutations_committed": sum(verdict.committed for verdict in verdicts),
         "mutations_acknowledged": sum(verdict.acknowledged for verdict in verdicts),
@@ -55,9 +53,11 @@ def summary(
         "committed_without_an_answer": sum(one.resolved for one in rounds),
         "applied_after_healing_seconds": [round(lag, 3) for lag in lags],
         "faults": len(happened),
-        "faults_by_kind": dict(sorted(faults.items())),
+        "faults_with_effect": sum(fault.effect > 0 for fault in happened),
+        "faults_by_kind": _by_kind(happened),
         "violations": len(violations),
         "bound_95": 3 / reads if reads and not violations else None,
+        "seconds_of_checking": round(sum(one.checking for one in rounds), 1),
         "calls": dict(sorted(calls.items())),
         "proxies": dict(sorted(proxies.items())),
         "metrics": dict(sorted(metrics.items())),
@@ -67,23 +67,15 @@ def summary(
     }
 
 
-def show(found: dict[str, Any], path: Path, console: Console) -> None:
-    """Write the JSON and print the table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2, default=str) + "\n")
-    table = Table(title="Recorded histories under faults", show_header=False)
-    for name, value in found.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(name.replace("_", " "), f"{value:,}" if value >= 1 else f"{value:.2g}")
-    lags = found["applied_after_healing_seconds"]
-    if lags:
-        middle, worst = lags[len(lags) // 2], lags[-1]
-        table.add_row("applied after healing", f"median {middle} s, at most {worst} s")
-    kinds = Table("fault", "times", "effect", title="Faults by kind")
-    for kind, done in found["faults_by_kind"].items():
-        kinds.add_row(kind, str(done["times"]), f"{done['effect']:,}")
-    console.print(table)
-    console.print(kinds)
-    for violation in found["first_violations"]:
-        console.print(violation, markup=False)
-    console.print(f"written to {path}")
+def _by_kind(happened: Iterable[Happened]) -> dict[str, dict[str, Any]]:
+    faults: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"times": 0, "with_effect": 0, "effect": 0, "longest_healing_seconds": 0.0}
+    )
+    for fault in happened:
+        one = faults[fault.kind]
+        one["times"] += 1
+        one["with_effect"] += fault.effect > 0
+        one["effect"] += fault.effect
+        longest = max(one["longest_healing_seconds"], round(fault.healing, 3))
+        one["longest_healing_seconds"] = longest
+    return dict(sorted(faults.items()))

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from re import Pattern
 from time import monotonic
 
 import asyncpg
@@ -15,14 +16,16 @@ from service_kit.values import to_date
 from tests.faults.answers import calls_of, decoded
 from tests.faults.checker import G2_SECONDS, Verdict, check
 from tests.faults.cluster import Cluster
-from tests.faults.faults import Scene, service_faults, store_faults
+from tests.faults.faults import other_faults, service_faults
 from tests.faults.history import History, Query
 from tests.faults.link_faults import killed_after_commit, link_faults
 from tests.faults.load import Load, Rates
 from tests.faults.mutating import Mutator
+from tests.faults.scene import Scene
 from tests.faults.schedule import Happened, Schedule
 from tests.faults.settle import check_database, resolve
 from tests.faults.shop import Shop, open_shop
+from tests.faults.valkey_faults import valkey_faults
 from tests.support.waiting import eventually
 
 __all__ = ["Round", "play"]
@@ -34,7 +37,10 @@ _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid <
 
 @dataclass(slots=True)
 class Round:
-    """What one round gave: `resolved` mutations were found committed without an answer."""
+    """What one round gave: `resolved` mutations were found committed without an answer.
+
+    `checking` is how many seconds it took to judge the answers.
+    """
 
     seed: int
     seconds: float
@@ -44,10 +50,13 @@ class Round:
     calls: Counter[str] = field(default_factory=Counter)
     proxies: Counter[str] = field(default_factory=Counter)
     resolved: int = 0
+    checking: float = 0.0
 
 
-async def play(cluster: Cluster, seed: int, seconds: float, rates: Rates) -> Round:
-    """Run one round of so many seconds of load and check it."""
+async def play(
+    cluster: Cluster, seed: int, seconds: float, rates: Rates, kinds: Pattern[str]
+) -> Round:
+    """Run one round of so many seconds of load, with these kinds of faults, and check it."""
     random = Random(seed)  # noqa: S311 - the schedule is to be the same for a seed
     connection = await cluster.connect()
     shop = await open_shop(connection)
@@ -67,7 +76,10 @@ async def play(cluster: Cluster, seed: int, seconds: float, rates: Rates) -> Rou
     async def settled(since: float) -> float:
         return await _applied(cluster, shop, since)
 
-    lanes = (services, store_faults() | link_faults())
+    lanes = [
+        {kind: fault for kind, fault in lane.items() if kinds.search(kind)}
+        for lane in (services, other_faults() | valkey_faults() | link_faults())
+    ]
     schedule = Schedule(scene, lanes, settled, quiet_seconds=_QUIET)
     began = monotonic()
     async with load:
@@ -75,11 +87,13 @@ async def play(cluster: Cluster, seed: int, seconds: float, rates: Rates) -> Rou
         await load.run(rates, faults.done)
         await faults
     history.quiet = schedule.quiet
-    history.reads = decoded(load.answered)
     connection = await cluster.connect()
     try:
         resolved = await resolve(connection, history)
+        checking = monotonic()
+        history.reads = decoded(load.answered)
         verdict = check(history)
+        checking = monotonic() - checking
         verdict.violations += await check_database(connection, shop, history)
     finally:
         await connection.close()
@@ -92,6 +106,7 @@ async def play(cluster: Cluster, seed: int, seconds: float, rates: Rates) -> Rou
         load.counts,
         _sum(cluster),
         resolved,
+        checking,
     )
 
 

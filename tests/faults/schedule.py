@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from time import monotonic
 
-from tests.faults.faults import Fault, Scene
+from tests.faults.scene import Fault, Scene
 
 __all__ = ["Happened", "Schedule"]
 
@@ -55,7 +55,7 @@ class Schedule:
         self.quiet: list[tuple[float, float]] = []
         self.lags: list[float] = []
         self._scene = scene
-        self._lanes = [(lane, _endless(lane, scene.random)) for lane in lanes]
+        self._lanes = [(lane, _endless(lane, scene.random)) for lane in lanes if lane]
         self._settled = settled
         self._quiet_seconds = quiet_seconds
 
