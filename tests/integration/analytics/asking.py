@@ -66,10 +66,13 @@ def questions(
     barber_ids: Iterable[int],
     ranges: Sequence[tuple[date, date]],
     days: Sequence[date],
+    *,
+    briefly: bool = False,
 ) -> list[GetAnalyticsRequest]:
     """Ask for a report of each barber, with all of its options, over all ranges or days.
 
-    The dashboard takes both: each range with one of the days, and each day with one of the ranges.
+    `briefly`: with the first of its options alone. The dashboard takes both: each range with one
+    of the days, and each day with one of the ranges.
     """
     if report in OF_RANGES:
         when: list[Any] = [(each, None) for each in ranges]
@@ -80,7 +83,9 @@ def questions(
         most = max(len(ranges), len(days))
         when = [(ranges[n % len(ranges)], days[n % len(days)]) for n in range(most)]
         options = _DASHBOARDS
-    chosen: list[dict[str, Any]] = [{report: option} for option in options]
+    chosen: list[dict[str, Any]] = [
+        {report: option} for option in (options[:1] if briefly else options)
+    ]
     return [
         ask(organization_id, barber_id, *each, **one)
         for barber_id in barber_ids
