@@ -15,7 +15,7 @@ from service_kit.values import from_date
 
 __all__ = ["MAX_DAYS", "RULES_VERSION", "tags_of", "tags_of_scope"]
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Processes with an older one than the authority's neither invalidate nor serve hits."""
 
 MAX_DAYS = 400
@@ -71,8 +71,8 @@ def _appointment(change: events_pb2.AppointmentChange) -> Iterator[str]:
         yield tags.bookings(tags.SHOP, month)
         yield tags.bookings(barber, month)
         if facts.status in _VISITS:
-            yield tags.visits(tags.SHOP)
-            yield tags.visits(barber)
+            yield from tags.visits(tags.SHOP, day)
+            yield from tags.visits(barber, day)
         if facts.client_id:
             yield tags.client_bookings(facts.client_id)
         first = from_date(facts.blocked_from) if facts.HasField("blocked_from") else day - _DAY
@@ -85,15 +85,17 @@ def _appointment(change: events_pb2.AppointmentChange) -> Iterator[str]:
 
 def _payment(change: events_pb2.PaymentChange) -> Iterator[str]:
     for facts in _sides(change):
-        month = _month(from_date(facts.date))
-        yield tags.money(tags.SHOP, month)
-        yield tags.money(_barber(facts.barber_id), month)
+        barber, day = _barber(facts.barber_id), from_date(facts.date)
+        yield tags.money(tags.SHOP, _month(day))
+        yield tags.money(barber, _month(day))
         if facts.appointment_id:
             earned = _month(from_date(facts.appointment_date))
             yield tags.earned(tags.SHOP, earned)
             yield tags.earned(_barber(facts.appointment_barber_id), earned)
         if facts.client_id:
             yield tags.client_money(facts.client_id)
+            yield from tags.spent(tags.SHOP, day)
+            yield from tags.spent(barber, day)
 
 
 def _service(change: events_pb2.ServiceChange) -> Iterator[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 __all__ = [
@@ -29,7 +30,10 @@ __all__ = [
     "openings",
     "schedule",
     "service",
+    "spent",
+    "spent_before",
     "visits",
+    "visits_before",
 ]
 
 SCOPE = "organization"
@@ -43,6 +47,13 @@ CLIENTS = "clients"
 BOOKINGS = "bookings"
 """Any appointment."""
 SHOP = 0
+
+# All days before one are told by blocks of 1, 4, 16 ... days: a change touches the eight that
+# its day lies in, an answer has those that fill its time up to its day (13 or so, 26 at most).
+# So what happens today leaves alone what is told as of today, for all that it looks at all
+# history.
+_LENGTHS = tuple(4**power for power in range(7, -1, -1))
+_FIRST_DAY = date(1900, 1, 1)
 
 
 def _subject(barber_id: int) -> str:
@@ -104,9 +115,24 @@ def booking_history(barber_id: int) -> str:
     return f"bookings:barber:{barber_id}" if barber_id else BOOKINGS
 
 
-def visits(barber_id: int) -> str:
-    """Completed appointments of all time: bookings made and called off leave them alone."""
-    return f"visits:{_subject(barber_id)}"
+def visits(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Completed appointments of a day: bookings made and called off leave them alone."""
+    return _blocks(f"visits:{_subject(barber_id)}", _around(local_day))
+
+
+def visits_before(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Completed appointments of all days before."""
+    return _blocks(f"visits:{_subject(barber_id)}", _before(local_day))
+
+
+def spent(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Payments and refunds of a day that name a client, by their own barber."""
+    return _blocks(f"spent:{_subject(barber_id)}", _around(local_day))
+
+
+def spent_before(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Payments and refunds of all days before that name a client."""
+    return _blocks(f"spent:{_subject(barber_id)}", _before(local_day))
 
 
 def money(barber_id: int, month: str) -> str:
@@ -132,3 +158,27 @@ def months(start: date, end: date) -> tuple[str, ...]:
         found.append(f"{first.year:04d}-{first.month:02d}")
         first = (first + timedelta(days=31)).replace(day=1)
     return tuple(found)
+
+
+def _number(day: date) -> int:
+    """Number days from the first, which is 1; 0 are those before it."""
+    return max(0, (day - _FIRST_DAY).days + 1)
+
+
+def _around(day: date) -> Iterator[tuple[int, int]]:
+    """List the number and length of the blocks that hold a day."""
+    for length in _LENGTHS:
+        yield _number(day) // length, length
+
+
+def _before(day: date) -> Iterator[tuple[int, int]]:
+    """List the number and length of the fewest blocks that make all days before one."""
+    filled, end = 0, _number(day)
+    for length in _LENGTHS:
+        while filled + length <= end:
+            yield filled // length, length
+            filled += length
+
+
+def _blocks(name: str, blocks: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+    return tuple(f"{name}:{length}x{number}" for number, length in blocks)

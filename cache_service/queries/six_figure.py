@@ -106,7 +106,7 @@ def tags_of_income(barber: int, as_of: date) -> tuple[str, ...]:
         *reports.subject_tags(barber),
         # Retention looks at all history; only visits count there and in utilisation, so that
         # a booking made or called off leaves this report alone.
-        tags.visits(barber),
+        *tags.visits_before(barber, as_of),
         tags.hours(barber),
         *(tags.openings(barber, month) for month in tags.months(as_of - _MONTH, as_of)),
         *(tags.money(barber, month) for month in tags.months(as_of - 2 * _MONTH, as_of)),

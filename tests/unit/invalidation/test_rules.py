@@ -68,12 +68,17 @@ def test_a_change_that_frees_and_blocks_nothing_leaves_free_slots_alone() -> Non
     assert tags_of(event(appointment=change)) == BOOKED
 
 
+def blocks(name: str, number: int) -> set[str]:
+    """Name the blocks of days that hold a day, by its number from 1900-01-01, which is 1."""
+    return {f"{name}:{4**power}x{number // 4**power}" for power in range(8)}
+
+
 @pytest.mark.parametrize("side", ["old", "new"])
 def test_a_visit_on_either_side_touches_visits(side: str) -> None:
     """A status of completed before or after touches visits; others do not."""
     completed = facts(status="APPOINTMENT_STATUS_COMPLETED")
     change = {"old": facts(), "new": facts(), side: completed}
-    visits = {"visits:shop", "visits:barber:7"}
+    visits = blocks("visits:shop", 43_250) | blocks("visits:barber:7", 43_250)
     assert tags_of(event(appointment=change)) == BOOKED | visits
     unsaid = facts()
     del unsaid["status"]
@@ -133,6 +138,8 @@ def test_a_payment_touches_its_own_month_and_its_appointments() -> None:
         "earned:shop:2018-05",
         "earned:barber:7:2018-05",
         "money:client:5",
+        *blocks("spent:shop", 43_251),
+        *blocks("spent:barber:8", 43_251),
     }
 
 

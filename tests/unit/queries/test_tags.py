@@ -5,19 +5,24 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import ParseDict
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cache_service.invalidation import tags
 from cache_service.invalidation.rules import tags_of
 from cache_service.queries.appointment_stats import StatsArguments, appointment_stats
 from cache_service.queries.barber_performance import barber_performance
 from cache_service.queries.booked_slots import BookedDay, booked_slots
 from cache_service.queries.comparison import ComparisonArguments, comparison
 from cache_service.queries.declare import CachedQuery
+from cache_service.queries.lifetime_value import LifetimeValueArguments, lifetime_value
 from cache_service.queries.list_appointments import AppointmentPage, list_appointments
 from cache_service.queries.list_barbers import BarberPage, list_barbers
 from cache_service.queries.list_clients import ClientPage, list_clients
 from cache_service.queries.list_services import ServicePage, list_services
 from cache_service.queries.patterns import patterns
 from cache_service.queries.reports import RangeArguments
+from cache_service.queries.retention import RetentionArguments, retention
 from cache_service.queries.revenue import RevenueArguments, revenue
 from cache_service.queries.schedule import ScheduleArguments, schedule
 from cache_service.queries.six_figure import SixFigureArguments, six_figure
@@ -59,6 +64,12 @@ ENTRIES: dict[str, tuple[CachedQuery[Any], Any]] = {
     "six": (six_figure, SixFigureArguments(1, 0, JULY, 1e5)),
     "six of 7": (six_figure, SixFigureArguments(1, 7, JULY, 1e5)),
     "six of last year": (six_figure, SixFigureArguments(1, 0, date(2017, 7, 1), 1e5)),
+    "retention": (retention, RetentionArguments(1, 0, JUNE)),
+    "retention of 7": (retention, RetentionArguments(1, 7, JULY)),
+    "retention until then": (retention, RetentionArguments(1, 0, date(2018, 5, 31))),
+    "value": (lifetime_value, LifetimeValueArguments(1, 0, date(2018, 6, 2))),
+    "value of 7": (lifetime_value, LifetimeValueArguments(1, 7, JULY)),
+    "value until then": (lifetime_value, LifetimeValueArguments(1, 0, date(2018, 5, 31))),
 }
 BOOKED = {
     "bookings",
@@ -73,7 +84,8 @@ BOOKED |= {"May against April", "June against May of 7", "the year against the y
 PATTERNS = {"patterns", "patterns of 7", "patterns of June"}
 RANGES = {"stats", "stats of 7", "stats of June", *PATTERNS}
 RANGES |= {"performance", "performance of 7", "performance of June"}
-VISITED = BOOKED | {"six", "six of 7", "six of last year"}
+VISITED = BOOKED | {"six", "six of 7", "retention", "retention of 7", "value", "value of 7"}
+VALUES = {"value", "value of 7", "value until then"}
 
 
 def day(text: str) -> dict[str, int]:
@@ -152,6 +164,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
             "performance of June",
             "the year against the year before",
             "six",
+            "value",
         },
     ),
     "a sale": (
@@ -176,8 +189,11 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"service": {"service_id": 3}},
         {"services", "services of 7", *RANGES},
     ),
-    "a client": ({"client": {"client_id": 5}}, {"clients", "client", "bookings of client 5"}),
-    "another client": ({"client": {"client_id": 6}}, {"clients"}),
+    "a client": (
+        {"client": {"client_id": 5}},
+        {"clients", "client", "bookings of client 5", *VALUES},
+    ),
+    "another client": ({"client": {"client_id": 6}}, {"clients", *VALUES}),
     "weekly hours": (
         schedule_change("WEEKLY_HOURS"),
         {"schedule", *(RANGES - PATTERNS), "six", "six of 7", "six of last year"},
@@ -233,6 +249,16 @@ def test_every_range_is_covered_by_its_months() -> None:
             assert {f"money:barber:7:{one:%Y-%m}" for one in days} | {"barber:7"} == found
 
 
+@given(st.dates(date(1890, 1, 1), date(2210, 1, 1)), st.dates(date(1900, 1, 1), date(2200, 12, 31)))
+def test_a_day_touches_the_histories_that_end_after_it(day: date, as_of: date) -> None:
+    """Whatever the days, all history before one depends on the earlier days and on no other."""
+    for barber in (0, 7):
+        touched = set(tags.visits(0, day) + tags.visits(7, day))
+        assert bool(touched & set(tags.visits_before(barber, as_of))) == (day < as_of)
+        assert not touched & set(tags.spent_before(barber, as_of))
+    assert len(tags.spent_before(7, as_of)) <= 26
+
+
 def test_a_long_list_depends_on_all_bookings_instead_of_hundreds_of_months() -> None:
     """Above 24 months a list depends on the whole history, which costs one guard."""
     page = AppointmentPage(1, 7, 0, 0, (), date(2010, 1, 1), date(2020, 1, 1), 50, ())
@@ -258,5 +284,11 @@ def test_entries_live_as_long_as_their_kind() -> None:
     minutes = {name: query.ttl / timedelta(minutes=1) for name, (query, _) in ENTRIES.items()}
     expected = {"schedule": 60, "busy": 5, "client": 5, "clients": 10, "bookings": 10}
     expected |= {"services": 10, "barbers": 10, "revenue": 10, "stats": 30, "six": 15}
-    expected |= {"patterns": 15, "performance": 15, "May against April": 10}
+    expected |= {
+        "retention": 15,
+        "value": 15,
+        "patterns": 15,
+        "performance": 15,
+        "May against April": 10,
+    }
     assert {name: minutes[name] for name in expected} == expected

@@ -1,0 +1,110 @@
+"""How clients stay: who comes back, and who has not been for how long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+
+from booking_service.domain.money import pct
+from cache_service.invalidation import tags
+from cache_service.queries import clients_sql, reports, reports_sql
+from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
+from chairside.cache.v1 import analytics_pb2, cache_service_pb2
+from service_kit.validation import Violations
+from service_kit.values import to_date
+
+__all__ = [
+    "COLUMNS",
+    "RetentionArguments",
+    "retention",
+    "retention_of",
+    "tags_of_retention",
+]
+
+# Most clients are told by their first and their last visit whether they came in the 90 days
+# before the last 90; days are looked up for the others.
+COLUMNS = f"""
+    (SELECT json_build_array(
+        count(*),
+        count(*) FILTER (WHERE asked.as_of - c.last_visit <= 30),
+        count(*) FILTER (WHERE asked.as_of - c.last_visit BETWEEN 31 AND 60),
+        count(*) FILTER (WHERE c.visits > 1),
+        count(*) FILTER (WHERE c.earlier),
+        count(*) FILTER (WHERE c.earlier AND c.last_visit >= asked.as_of - 90))
+     FROM (
+        SELECT c.visits, c.last_visit, CASE
+            WHEN c.first_visit >= asked.as_of - 90 OR c.last_visit < asked.as_of - 180 THEN false
+            WHEN c.first_visit >= asked.as_of - 180 OR c.last_visit < asked.as_of - 90 THEN true
+            ELSE EXISTS (
+                SELECT FROM client_days d
+                WHERE d.client_id = c.client_id AND d.barber_id = asked.barber_id
+                  AND d.day >= asked.as_of - 180 AND d.day < asked.as_of - 90 AND d.visits > 0)
+            END AS earlier
+        FROM {clients_sql.clients("asked.as_of")} c
+     ) c)::text AS retained"""  # noqa: S608 - constants
+"""What `retention_of` takes of a row."""
+_SQL = text(f"{reports_sql.HEAD}, {COLUMNS} {clients_sql.OF_DAYS}")
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionArguments:
+    """Whose clients (0: the shop's), as of which local day."""
+
+    organization_id: int
+    barber_id: int
+    as_of: date
+
+
+def _arguments(
+    request: cache_service_pb2.GetAnalyticsRequest, today: date | None
+) -> list[RetentionArguments]:
+    found = Violations()
+    as_of = reports.as_of_day(found, request, today)
+    found.raise_if_any()
+    return [RetentionArguments(request.organization_id, request.barber_id, as_of)]
+
+
+def tags_of_retention(barber: int, as_of: date) -> tuple[str, ...]:
+    """Return the tags of what the report says of a barber (0: the shop) as of a day."""
+    return (*reports.subject_tags(barber), *tags.visits_before(barber, as_of))
+
+
+@cache_analytics(
+    "retention",
+    tags=lambda arguments: tags_of_retention(arguments.barber_id, arguments.as_of),
+    rpc=Rpc("retention", _arguments, needs_today=reports.needs_as_of),
+)
+async def retention(context: LoadContext, arguments: Sequence[RetentionArguments]) -> list[bytes]:
+    """Load reports on how clients stay; NotFound: the organization or the barber."""
+    rows = await reports.load_rows(
+        context.connection, _SQL, arguments, {"as_ofs": [one.as_of for one in arguments]}
+    )
+    return [
+        cache_service_pb2.GetAnalyticsResponse(
+            retention=retention_of(one.as_of, row)
+        ).SerializeToString()
+        for one, row in zip(arguments, rows, strict=True)
+    ]
+
+
+def retention_of(as_of: date, row: Any) -> analytics_pb2.RetentionReport:  # noqa: ANN401 - a row with COLUMNS
+    """Work out the report from a row with `COLUMNS`."""
+    clients, active, at_risk, returning, earlier, repeat = json.loads(row.retained)
+    return analytics_pb2.RetentionReport(
+        as_of_date=to_date(as_of),
+        clients=clients,
+        active_clients=active,
+        at_risk_clients=at_risk,
+        lost_clients=clients - active - at_risk,
+        new_clients=clients - returning,
+        returning_clients=returning,
+        retention_rate=float(pct(returning, clients)),
+        earlier_clients=earlier,
+        repeat_clients=repeat,
+        repeat_rate_90=float(pct(repeat, earlier)),
+    )
