@@ -1,16 +1,14 @@
 """Faults of the connections between processes, by their proxies."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from tests.faults.cluster import LINKS
 from tests.faults.proxy import Direction, Link, Proxy, Tap
 from tests.faults.scene import Effect, Fault, Scene
 
-__all__ = ["killed_after_commit", "link_faults"]
+__all__ = ["link_faults"]
 
 _COMMIT = b"COMMIT;"
 _DISTURBED = 0.4
@@ -99,41 +97,11 @@ def _commits(tap: Tap) -> Fault:
 
         proxies = scene.cluster.proxies["booking-postgres"]
         for proxy in proxies:
-            proxy.tap = sometimes
+            proxy.taps.append(sometimes)
         try:
             yield lambda: asyncio.sleep(0, hits)
         finally:
             for proxy in proxies:
-                proxy.heal()
+                proxy.taps.remove(sometimes)
 
     return fault
-
-
-@asynccontextmanager
-async def killed_after_commit(scene: Scene) -> AsyncIterator[Effect]:
-    """Kill a booking process between its commit and its Invalidate."""
-    number = scene.random.randrange(2)
-    process, proxy = (
-        scene.cluster.bookings[number],
-        scene.cluster.proxies["booking-postgres"][number],
-    )
-    killed = 0
-
-    def kill_at_answer(link: Link, direction: Direction, data: bytes) -> bool:
-        nonlocal killed
-        if direction is Direction.REQUESTS:
-            link.committing = _COMMIT in data
-        elif link.committing and not killed:
-            killed = 1
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        return False
-
-    proxy.tap = kill_at_answer
-    try:
-        yield lambda: asyncio.sleep(0, killed)
-    finally:
-        proxy.tap = None
-        if killed:
-            await process.wait()
-            await process.start()

@@ -122,9 +122,9 @@ class Link:
         self.pipes[other].pump()
 
     def received(self, direction: Direction, data: bytes) -> None:
-        """Pass bytes on, unless the tap takes them."""
-        tap = self.proxy.tap
-        if tap is None or not tap(self, direction, data):
+        """Pass bytes on, unless a tap takes them."""
+        # Of a copy: a tap may be taken away by what another one does.
+        if not any(tap(self, direction, data) for tap in list(self.proxy.taps)):
             self.pipes[direction].send(data)
 
     def ended(self, direction: Direction) -> None:
@@ -161,7 +161,7 @@ class Proxy:
         self.counts: Counter[str] = Counter()
         self.held: set[Direction] = set()
         self.links: set[Link] = set()
-        self.tap: Tap | None = None
+        self.taps: list[Tap] = []
         self.target = target
         self._random = random
         self._slow = (0.0, 0.0)
@@ -203,10 +203,12 @@ class Proxy:
         self._slow = (least, most)
 
     def heal(self, *, lose: bool = False) -> None:
-        """End all faults: deliver what was held, or with `lose` drop it with its connections."""
+        """End all faults: deliver what was held, or with `lose` drop it with its connections.
+
+        Taps stay: they are their owners'.
+        """
         self._cut = False
         self._slow = (0.0, 0.0)
-        self.tap = None
         if lose:
             self.reset()
         self.held.clear()

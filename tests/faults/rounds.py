@@ -16,9 +16,10 @@ from service_kit.values import to_date
 from tests.faults.answers import calls_of, decoded
 from tests.faults.checker import G2_SECONDS, Verdict, check
 from tests.faults.cluster import Cluster
+from tests.faults.failpoints import failpoints
 from tests.faults.faults import other_faults, service_faults
 from tests.faults.history import History, Query
-from tests.faults.link_faults import killed_after_commit, link_faults
+from tests.faults.link_faults import link_faults
 from tests.faults.load import Load, Rates
 from tests.faults.mutating import Mutator
 from tests.faults.scene import Scene
@@ -70,7 +71,6 @@ async def play(
         caches=[process.address for process in cluster.caches],
         bookings=[process.address for process in cluster.bookings],
     )
-    services = service_faults() | {"booking killed after COMMIT": killed_after_commit}
     scene = Scene(cluster, load, shop, Random(seed + 2))  # noqa: S311
 
     async def settled(since: float) -> float:
@@ -78,7 +78,10 @@ async def play(
 
     lanes = [
         {kind: fault for kind, fault in lane.items() if kinds.search(kind)}
-        for lane in (services, other_faults() | valkey_faults() | link_faults())
+        for lane in (
+            service_faults() | failpoints(),
+            other_faults() | valkey_faults() | link_faults(),
+        )
     ]
     schedule = Schedule(scene, lanes, settled, quiet_seconds=_QUIET)
     began = monotonic()

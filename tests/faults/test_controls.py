@@ -131,16 +131,16 @@ async def _held_load(cluster: Cluster, load: Load, call: Call) -> None:
             asked.set()
         return False
 
-    database.tap = hold_at_commit
+    database.taps = [hold_at_commit]
     first = asyncio.create_task(load.read(call, 0))
     await asyncio.wait_for(held.wait(), 5)
     await load.write(0)
-    redis.tap = count_replies
+    redis.taps = [count_replies]
     second = asyncio.create_task(load.read(call, 0))
     await asyncio.wait_for(asked.wait(), 5)
     await asyncio.sleep(_SECONDS)
+    database.taps = redis.taps = []
     database.heal()
-    redis.heal()
     await first
     await second
     for process in (0, 1):

@@ -108,7 +108,7 @@ async def test_a_tap_may_take_what_it_sees() -> None:
 
     async with _echoing() as proxy, _Clients() as clients:
         reader, writer = await clients.connect(proxy)
-        proxy.tap = tap
+        proxy.taps.append(tap)
         writer.write(b"taken")
         await eventually(lambda: asyncio.sleep(0, seen))
         writer.write(b"passed")
