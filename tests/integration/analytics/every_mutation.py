@@ -60,7 +60,7 @@ class Mutating:
                 valid_from=to_date(date(2020, 3, 10)),
                 weekdays=week,
             )
-            yield "SetWeeklyHours"
+        yield "SetWeeklyHours"
         barber = self.shop.barbers[0]
         away = await self.call(
             "AddTimeOff", barber_id=barber, start_time=self.at(8), end_time=self.at(14)
@@ -102,11 +102,10 @@ class Mutating:
 
     async def statuses(self) -> AsyncIterator[str]:
         """Confirm, start, complete; and say of a past one that nobody came."""
-        for hour in (10, 12):
-            booked = await self.book(hour)
-            for method in ("ConfirmAppointment", "StartAppointment", "CompleteAppointment"):
-                await self.call(method, appointment_id=booked)
-                yield method
+        booked = await self.book(10)
+        for method in ("ConfirmAppointment", "StartAppointment", "CompleteAppointment"):
+            await self.call(method, appointment_id=booked)
+            yield method
         missed = await self.connection.fetchval(
             "SELECT id FROM appointments WHERE organization_id = $1 AND status = 'scheduled'"
             " AND barber_id = $2 AND starts_at BETWEEN $3 AND $4 ORDER BY starts_at DESC LIMIT 1",
@@ -128,15 +127,17 @@ class Mutating:
             self.shop.barbers[0],
             client,
         )
-        for fields in (
-            {"appointment_id": done},
-            {"barber_id": self.shop.barbers[0], "client_id": client},
-        ):
-            paid = await self.call("ConfirmPayment", amount=self.amount("1234.56"), **fields)
-            yield "ConfirmPayment"
-            for amount in (self.amount("200.01"), None):
-                await self.call("RefundPayment", payment_id=paid.payment.payment_id, amount=amount)
-                yield "RefundPayment"
+        payments = [
+            await self.call("ConfirmPayment", amount=self.amount("1234.56"), **fields)
+            for fields in (
+                {"appointment_id": done},
+                {"barber_id": self.shop.barbers[0], "client_id": client},
+            )
+        ]
+        yield "ConfirmPayment"
+        for paid, amount in zip(payments, (self.amount("200.01"), None), strict=True):
+            await self.call("RefundPayment", payment_id=paid.payment.payment_id, amount=amount)
+            yield "RefundPayment"
 
     async def lists(self) -> AsyncIterator[str]:
         """Add, rename and delete what reports name; let a barber leave; change the shop itself."""
