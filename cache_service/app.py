@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cache_service.cached_reads import CachedReads
-from cache_service.coherence.filler import Filler
+from cache_service.coherence.lease import LEASE_SECONDS
 from cache_service.coherence.load_gate import LoadGate
-from cache_service.coherence.reader import Reader
-from cache_service.database import Primary, make_engine
+from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.edge.declared import discover
 from cache_service.edge.servicer import make_servicer
-from cache_service.invalidation.invalidator import Invalidator
 from cache_service.invalidation.relay import Relay
+from cache_service.protocol import open_cache
 from cache_service.settings import Settings
-from cache_service.stores.redis.connection import Address, MultiplexedConnection
-from cache_service.stores.redis.store import RedisStore
-from cache_service.telemetry.counts import Counts, collect_loads
+from cache_service.stores.authority import PostgresAuthority
+from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.errors import Unavailable
 from service_kit.process import Application, Runtime
 from service_kit.settings import SettingsError
 
 __all__ = ["build", "check_ttls"]
 
-_RETRY = 0.5
-_WORK_POOL = 3
-"""Connections for outbox, authority and tokens, apart from the loads'."""
+_RELAY_POOL = 2
+_LOOK_POOL = 2
+_LEASE_PATIENCE = 3.0
+"""A new process may have to wait for the leases of others; after that it loads meanwhile."""
+_POLL = 0.02
 
 _LEFT_TO_OTHERS = 2
 """Connections for loads that one organization leaves to the others, whatever it asks for."""
@@ -53,42 +51,12 @@ def check_ttls(settings: Settings) -> None:
 
 async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
     """Build the service; what must be closed enters the stack."""
-    log = structlog.get_logger("cache.app")
     check_ttls(settings)
     counts = Counts()
     runtime.metrics.add(counts.collect)
-
-    def changed(why: str | None) -> None:
-        counts.redis_connected = why is None
-        if why is None:
-            log.info("redis connected")
-        else:
-            log.warning("redis away, reads come from the database", reason=why)
-
-    connection = MultiplexedConnection(
-        Address.from_url(settings.redis_url), timeout=settings.redis_timeout, changed=changed
-    )
-    await connection.open()
-    stack.push_async_callback(connection.close)
-    primary = Primary(
-        make_engine(
-            settings.database_url,
-            pool_size=settings.load_pool,
-            timeout=settings.statement_timeout,
-            pool_timeout=settings.pool_timeout,
-            read_only=True,
-        ),
-        make_engine(
-            settings.database_url,
-            pool_size=_WORK_POOL,
-            timeout=settings.statement_timeout,
-            pool_timeout=settings.pool_timeout,
-            read_only=False,
-        ),
-        runtime.clock,
-    )
-    stack.push_async_callback(primary.close)
-    store = RedisStore(connection, os.urandom)
+    engines = _Engines(settings, stack)
+    loads = engines.make(settings.load_pool, SNAPSHOTS)
+    primary = Primary(loads, engines.make(_RELAY_POOL, STATEMENTS), runtime.clock)
     gate = LoadGate(
         settings.load_pool,
         share=max(1, settings.load_pool - _LEFT_TO_OTHERS),
@@ -96,38 +64,62 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         patience=settings.pool_timeout,
     )
     runtime.metrics.add(partial(collect_loads, gate))
-    filler = Filler(store, counts, gate, time.time)
-    stack.push_async_callback(filler.drain)
-    reader = Reader(store, counts, filler, time.time)
-    reads = CachedReads(reader, primary, settings.ttls)
-    invalidator = Invalidator(store, counts)
-    relay = Relay(primary, invalidator, counts)
+    cache = await open_cache(
+        settings,
+        stack,
+        # A renewal that comes later than the lease ends is of no use.
+        renewals=PostgresAuthority(engines.make(1, STATEMENTS), LEASE_SECONDS),
+        looks=PostgresAuthority(engines.make(_LOOK_POOL, STATEMENTS), settings.statement_timeout),
+        gate=gate,
+        counts=counts,
+    )
+    runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory))
+    reads = CachedReads(cache.reader, primary, settings.ttls)
+    relay = Relay(primary, cache.invalidator, counts)
 
     async def ready() -> None:
-        """Wait for the database, learn the epoch, and start to relay."""
-        while True:
-            try:
-                identity = await primary.identity()
-                break
-            except Unavailable as error:
-                log.warning("waiting for the database", reason=error.message)
-                await asyncio.sleep(_RETRY)
-        store.adopt(identity.epoch)
-        reader.database = identity.database
-        log.info("epoch known", epoch=identity.epoch, database=identity.database)
-        task = asyncio.create_task(relay.run())
-        stack.push_async_callback(_cancelled, task)
+        """Begin to renew and to relay; wait for the database, and a little for the lease."""
+        stack.push_async_callback(cache.leave)
+        for work in (cache.keeper.run(), relay.run()):
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        waited = 0.0
+        while cache.lease.known_at is None or (
+            cache.store.connected and cache.lease.era() is None and waited < _LEASE_PATIENCE
+        ):
+            await asyncio.sleep(_POLL)
+            waited += _POLL
 
     servicer = make_servicer(
         reads=reads,
         primary=primary,
-        store=store,
-        invalidator=invalidator,
+        store=cache.store,
+        invalidator=cache.invalidator,
         counts=counts,
         clock=runtime.clock,
         time=time.time,
     )
     return Application([(SERVICE, servicer)], ready)
+
+
+class _Engines:
+    """Makes pools of their own, so that none can starve another, and has them closed."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+
+    def make(self, pool_size: int, isolation: str) -> AsyncEngine:
+        """Make a pool."""
+        settings = self._settings
+        engine = make_engine(
+            settings.database_url,
+            pool_size=pool_size,
+            timeout=settings.statement_timeout,
+            pool_timeout=settings.pool_timeout,
+            isolation=isolation,
+        )
+        self._stack.push_async_callback(engine.dispose)
+        return engine
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

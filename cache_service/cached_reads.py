@@ -56,12 +56,12 @@ class CachedReads:
             raise ResourceExhausted("LOADS_EXHAUSTED", message, retry_after=_RETRY) from error
 
     def hit(self, query: CachedQuery[A], arguments: A) -> Awaitable[Answer | None]:
-        """Answer one entry if it is a hit, else None, in one round trip; `served` counts it."""
+        """Answer one entry if it is a hit, else None, in a round trip at most; `served` counts."""
         return self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
 
-    def served(self, query: CachedQuery[A], arguments: A) -> None:
+    def served(self, query: CachedQuery[A], arguments: A, answer: Answer) -> None:
         """Count an answer of `hit` that is served."""
-        self._reader.served(arguments.organization_id, query.name)
+        self._reader.served(arguments.organization_id, query.name, answer.outcome)
 
     def _as_read(self, query: CachedQuery[A], arguments: A) -> Read:
         ttl = self._ttls.get(query.name, query.ttl)

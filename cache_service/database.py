@@ -1,4 +1,4 @@
-"""The primary, as the cache service may see it: read-only snapshots, outbox, authority."""
+"""The primary, as the cache service may see it: read-only snapshots and the outbox."""
 
 from __future__ import annotations
 
@@ -14,26 +14,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from cache_service.coherence.ports import Loaded
-from cache_service.coherence.tokens import snapshot_token
 from cache_service.queries.declare import Arguments, CachedQuery, LoadContext
 from service_kit.clock import Clock
 from service_kit.errors import ResourceExhausted, Unavailable
-from service_kit.postgres import DATABASE_IDENTITY, async_url
+from service_kit.postgres import async_url
 
-__all__ = ["Identity", "OutboxRow", "Primary", "make_engine"]
+__all__ = ["SNAPSHOTS", "STATEMENTS", "OutboxRow", "Primary", "make_engine"]
 
 A = TypeVar("A", bound=Arguments)
 
+SNAPSHOTS = "REPEATABLE READ"
+STATEMENTS = "AUTOCOMMIT"
+
 _AWAY = ("08", "57P", "53300")
 """SQL states of a lost connection, and of a server that starts, stops, crashed, or is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which database this is, and the epoch in force in it."""
-
-    database: str
-    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +42,15 @@ class OutboxRow:
 
 
 def make_engine(
-    url: str, *, pool_size: int, timeout: float, pool_timeout: float, read_only: bool
+    url: str, *, pool_size: int, timeout: float, pool_timeout: float, isolation: str
 ) -> AsyncEngine:
     """Make a pool of its own, so that a stampede of loads cannot starve the relay.
 
     `timeout` bounds each statement and the connecting, `pool_timeout` the wait for a
-    connection, both in seconds.
+    connection, both in seconds. `isolation` is REPEATABLE READ, for snapshots, which are
+    read-only, or AUTOCOMMIT, for single statements.
     """
+    read_only = isolation == SNAPSHOTS
     return create_async_engine(
         async_url(url),
         pool_size=pool_size,
@@ -62,7 +58,7 @@ def make_engine(
         pool_timeout=pool_timeout,
         # The text of an error is logged, and parameters are names and phone numbers, too.
         hide_parameters=True,
-        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        isolation_level=isolation,
         execution_options={"postgresql_readonly": read_only},
         connect_args={
             "timeout": timeout,
@@ -97,17 +93,12 @@ async def _translated() -> AsyncIterator[None]:
 
 
 class Primary:
-    """Loads for cached reads on one pool, and the outbox and authority on another."""
+    """Loads for cached reads on one pool, and the outbox on another."""
 
     def __init__(self, loads: AsyncEngine, work: AsyncEngine, clock: Clock) -> None:
         self._loads = loads
         self._work = work
         self._clock = clock
-
-    async def close(self) -> None:
-        """Close both pools."""
-        await self._loads.dispose()
-        await self._work.dispose()
 
     async def load(self, query: CachedQuery[A], arguments: Sequence[A]) -> Loaded:
         """Load entries in a fresh REPEATABLE READ READ ONLY transaction of two statements.
@@ -131,19 +122,6 @@ class Primary:
             payloads = await query.load(context, arguments)
             await connection.commit()
             return Loaded(snapshot, payloads)
-
-    async def token(self) -> bytes:
-        """Return a token of all that is committed now. Raises Unavailable."""
-        async with _translated(), self._work.connect() as connection:
-            database, snapshot = (await connection.execute(text(DATABASE_IDENTITY))).one()
-            return snapshot_token(database, snapshot)
-
-    async def identity(self) -> Identity:
-        """Read which database this is and the epoch in force. Raises Unavailable."""
-        async with _translated(), self._work.connect() as connection:
-            database, _ = (await connection.execute(text(DATABASE_IDENTITY))).one()
-            epoch = await connection.scalar(text("SELECT epoch::text FROM authority"))
-            return Identity(database, str(epoch))
 
     async def barber_ids(self, organization_id: int) -> list[int]:
         """Return all barbers of an organization, inactive ones included."""
@@ -174,7 +152,7 @@ class Primary:
 
     async def forget(self, rows: Sequence[OutboxRow]) -> None:
         """Delete events that were applied; those that are gone already do not matter."""
-        async with _translated(), self._work.begin() as connection:
+        async with _translated(), self._work.connect() as connection:
             await connection.execute(
                 text(
                     "DELETE FROM outbox o USING json_to_recordset(CAST(:applied AS json)) "

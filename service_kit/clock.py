@@ -4,7 +4,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "elapsed"]
+
+_COUNTS_SUSPENSION = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def elapsed() -> float:
+    """Return seconds that only go forward, also while the machine is suspended."""
+    return time.clock_gettime(_COUNTS_SUSPENSION)
 
 
 class Clock(Protocol):

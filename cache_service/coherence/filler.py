@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 from cache_service.coherence.entry import Entry, encode
+from cache_service.coherence.era import Era
 from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import (
     Filled,
@@ -18,9 +21,15 @@ from cache_service.coherence.ports import (
 )
 from cache_service.coherence.shared_loads import SharedLoads
 
-__all__ = ["Filler"]
+__all__ = ["Filler", "Found"]
 
-Nonces = Mapping[str, bytes | None]
+
+class Found(NamedTuple):
+    """What a fetch found: under which era, the marker taken before it, and the guards."""
+
+    era: Era
+    marker: int
+    nonces: Mapping[str, bytes | None]
 
 
 class Filler:
@@ -30,9 +39,15 @@ class Filler:
     """
 
     def __init__(
-        self, store: Store, observer: Observer, gate: LoadGate, time: Callable[[], float]
+        self,
+        store: Store,
+        memory: Memory,
+        observer: Observer,
+        gate: LoadGate,
+        time: Callable[[], float],
     ) -> None:
         self._store = store
+        self._memory = memory
         self._observer = observer
         self._gate = gate
         self._time = time
@@ -47,21 +62,22 @@ class Filler:
         organization_id: int,
         reads: Sequence[Read],
         load: Load,
-        nonces: Nonces,
+        found: Found,
         *,
         share: bool = True,
     ) -> list[Answer]:
         """Load the reads, store them, and answer them.
 
-        `nonces` are those that came with the fetch; they serve as (a), since they were
-        read before any transaction of the load begins. Only absent ones are claimed.
+        The guards that came with the fetch serve as (a), since they were read before any
+        transaction of the load begins. Only absent ones are claimed.
         With `share`, loads of the same entry under the same guards are joined. Raises
         what `load` raises, and LoadsExhaustedError; nothing is stored then.
         """
+        era, marker, nonces = found
         absent = sorted({tag for read in reads for tag in read.tags if nonces[tag] is None})
         if absent:
             try:
-                claimed = await self._store.claim(organization_id, absent)
+                claimed = await self._store.claim(era, organization_id, absent)
             except StoreUnavailableError:
                 return await self.load(organization_id, reads, load, Outcome.UNCACHED)
             nonces = {**nonces, **dict(zip(absent, claimed, strict=True))}
@@ -71,14 +87,16 @@ class Filler:
             answers = await self._answers(organization_id, reads, positions, load, Outcome.MISS)
             await asyncio.gather(
                 *(
-                    self._put(organization_id, reads[position], guards[position], answer)
+                    self._put(
+                        era, marker, organization_id, reads[position], guards[position], answer
+                    )
                     for position, answer in zip(positions, answers, strict=True)
                 )
             )
             return answers
 
         keys = [
-            self.shared_key(self._store.full_key(organization_id, read.key), guard)
+            self.shared_key(self._store.full_key(era, organization_id, read.key), guard)
             if share
             else object()
             for read, guard in zip(reads, guards, strict=True)
@@ -99,10 +117,7 @@ class Filler:
         begun: one that has may be older than a change acknowledged since.
         """
         shared = outcome is Outcome.UNCACHED
-        keys: list[object] = [
-            (self._store.full_key(organization_id, read.key), None) if shared else object()
-            for read in reads
-        ]
+        keys: list[object] = [(organization_id, read.key) if shared else object() for read in reads]
 
         async def run(positions: Sequence[int]) -> list[Answer]:
             mine = [keys[position] for position in positions]
@@ -112,14 +127,12 @@ class Filler:
 
         return self._told(organization_id, reads, await self._loads.join(keys, run))
 
-    def behind(
-        self, organization_id: int, reads: Sequence[Read], load: Load, nonces: Nonces
-    ) -> None:
+    def behind(self, organization_id: int, reads: Sequence[Read], load: Load, found: Found) -> None:
         """Fill without anybody waiting; a failure is counted and nothing else."""
 
         async def run() -> None:
             await asyncio.gather(
-                self.fill(organization_id, reads, load, nonces), return_exceptions=True
+                self.fill(organization_id, reads, load, found), return_exceptions=True
             )
 
         self._loads.behind(run())
@@ -145,16 +158,23 @@ class Filler:
             raise
         return [Answer(payload, outcome, loaded.snapshot, began) for payload in loaded.payloads]
 
-    async def _put(
-        self, organization_id: int, read: Read, nonces: tuple[bytes, ...], answer: Answer
+    async def _put(  # noqa: PLR0917 - what an entry is made of
+        self,
+        era: Era,
+        marker: int,
+        organization_id: int,
+        read: Read,
+        nonces: tuple[bytes, ...],
+        answer: Answer,
     ) -> None:
         """Store one entry; that it could not be stored is nobody's error."""
         entry = Entry(answer.payload, answer.snapshot, answer.filled_at)
-        raw = encode(self._store.full_key(organization_id, read.key), b"".join(nonces), entry)
+        raw = encode(self._store.full_key(era, organization_id, read.key), b"".join(nonces), entry)
         filled = Filled(read.key, read.tags, nonces, raw, read.ttl)
         try:
-            if await self._store.put(organization_id, filled):
+            if await self._store.put(era, organization_id, filled):
                 self._observer.stored(organization_id, read.query, len(raw))
+                self._memory.put(era, marker, organization_id, read, answer)
         except StoreUnavailableError:
             return
 

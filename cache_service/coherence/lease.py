@@ -29,6 +29,8 @@ class Lease:
         self._off: tuple[str, float] | None = None
         self.known: Era | None = None
         """The era last known to be in force, with or without a lease on it."""
+        self.known_at: float | None = None
+        """When anything was last known; None before."""
 
     def era(self) -> Era | None:
         """Return the era under which hits may be served now, None if under none."""
@@ -37,6 +39,7 @@ class Lease:
     def learn(self, standing: Standing) -> None:
         """Take in what was seen to be in force. It gives no lease, and may end one."""
         self.known = standing.era
+        self.known_at = self._clock()
         if self._held != self.known:
             self.end()
         if standing.store is not None:

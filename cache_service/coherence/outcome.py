@@ -9,11 +9,14 @@ __all__ = ["Answer", "Outcome"]
 
 
 class Outcome(Enum):
-    """How one entry was come by."""
+    """How one entry was come by, from the nearest to the furthest."""
 
+    NEAR = "near"
+    """A hit in the memory of this process."""
     HIT = "hit"
+    """A hit in the shared cache."""
     STALE = "stale"
-    """Served although it was invalidated, to a caller who allows that; refreshed behind."""
+    """Served although it was invalidated or nobody can tell, to a caller who allows that."""
     MISS = "miss"
     """Not there, or one of its guards was gone or changed: loaded and stored."""
     SHARED = "shared"
@@ -21,12 +24,15 @@ class Outcome(Enum):
     BYPASS = "bypass"
     """The caller asked for the database."""
     UNCACHED = "uncached"
-    """The shared cache did not answer: loaded, not stored."""
+    """Without lease, or the shared cache did not answer: loaded, not stored."""
 
     @property
     def cached(self) -> bool:
-        """Whether the answer came out of the shared cache."""
-        return self is Outcome.HIT or self is Outcome.STALE
+        """Whether the answer came out of a cache."""
+        return self in _CACHED
+
+
+_CACHED = frozenset({Outcome.NEAR, Outcome.HIT, Outcome.STALE})
 
 
 class Answer(NamedTuple):

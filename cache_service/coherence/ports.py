@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from cache_service.coherence.era import Era
 from cache_service.coherence.outcome import Outcome
 
 __all__ = ["Filled", "Load", "Loaded", "Observer", "Read", "Store", "StoreUnavailableError"]
@@ -58,24 +59,31 @@ class Load(Protocol):
 
 
 class Store(Protocol):
-    """The shared cache of entries and guards. Every method raises StoreUnavailableError."""
+    """The shared cache of entries and guards.
 
-    def full_key(self, organization_id: int, key: str) -> str:
-        """Return the key as stored: with the organization and the epoch in force."""
+    Each call acts on the entries and guards of one era, and only if it reaches the very
+    server of that era, as a primary: else, and if nothing answers, it raises
+    StoreUnavailableError.
+    """
+
+    def full_key(self, era: Era, organization_id: int, key: str) -> str:
+        """Return the key as stored: with the organization and the era."""
 
     async def fetch(
-        self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
+        self, era: Era, organization_id: int, keys: Sequence[str], tags: Sequence[str]
     ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
         """Return entries and guards in one round trip; what is missing is None."""
 
-    async def claim(self, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
+    async def claim(self, era: Era, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Return the tags' guards, giving the missing ones a fresh nonce each."""
 
-    async def put(self, organization_id: int, filled: Filled) -> bool:
+    async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
         """Store the entry only if every guard still has its nonce; tell whether it was."""
 
-    async def invalidate(self, organization_id: int, tags: Sequence[str]) -> None:
-        """Delete the tags' guards and publish the tags, whatever was found."""
+    async def invalidate(
+        self, era: Era, organization_id: int, tags: Sequence[str], number: int
+    ) -> None:
+        """Delete the tags' guards and publish the tags under the number, whatever was found."""
 
 
 class Observer(Protocol):

@@ -1,8 +1,11 @@
-"""Hit and fill: steps 1 and 2 of the protocol.
+"""Hit and fill: steps 1, 2 and 10 of the protocol.
 
 A fill reads the guards (a), then the database (b), then stores the entry if no guard
 changed meanwhile (c). Were the guards read after the data, a mutation between the two
 would leave its old answer under the new nonce, valid for good.
+
+Hits are served only under a lease that is held when the read begins: whatever put another
+era in force, or expelled this process, was acknowledged to nobody before leases ran out.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ from contextlib import suppress
 
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.entry import Entry, decode
-from cache_service.coherence.filler import Filler
+from cache_service.coherence.era import Era
+from cache_service.coherence.filler import Filler, Found
+from cache_service.coherence.lease import Lease
+from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Loaded, Observer, Read, Store, StoreUnavailableError
 from cache_service.coherence.snapshots import Snapshot
@@ -21,41 +27,64 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """Answers reads from the store, and from the database what the store lacks.
+    """Answers reads from memory, from the store, and from the database what both lack.
 
-    `time` gives seconds since the epoch, for ages only. `database` names the database
-    that tokens are compared against; until it is known, a token asks for the database.
+    `time` gives seconds since the epoch, for ages only.
     """
 
     def __init__(
-        self, store: Store, observer: Observer, filler: Filler, time: Callable[[], float]
+        self,
+        *,
+        store: Store,
+        memory: Memory,
+        lease: Lease,
+        observer: Observer,
+        filler: Filler,
+        time: Callable[[], float],
     ) -> None:
         self._store = store
+        self._memory = memory
+        self._lease = lease
         self._observer = observer
         self._filler = filler
         self._time = time
-        self.database = ""
+
+    def near(self, organization_id: int, read: Read) -> Answer | None:
+        """Return the answer if it is in memory, without any round trip; it counts nothing."""
+        era = self._lease.era()
+        return None if era is None else self._memory.get(era, organization_id, read.key)
 
     async def hit(self, organization_id: int, read: Read) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.
 
-        This is the short way for one entry: one round trip and nothing else. It counts
-        nothing: whoever serves the answer says so by `served`, and whoever finds that the
-        entry is not all that is needed goes the long way.
+        This is the short way for one entry: at most one round trip and nothing else. It
+        counts nothing: whoever serves the answer says so by `served`, and whoever finds that
+        the entry is not all that is needed goes the long way.
         """
+        era = self._lease.era()
+        if era is None:
+            return None
+        answer = self._memory.get(era, organization_id, read.key)
+        if answer is not None:
+            return answer
+        marker = self._memory.marker()
         try:
-            raws, guards = await self._store.fetch(organization_id, (read.key,), read.tags)
+            raws, guards = await self._store.fetch(era, organization_id, (read.key,), read.tags)
         except StoreUnavailableError:
             return None
         raw = raws[0]
         if raw is None or None in guards:
             return None
-        entry = self._decode(organization_id, read, raw, b"".join(guards))  # type: ignore[arg-type]
-        return None if entry is None else _answer(entry, Outcome.HIT)
+        entry = self._decode(era, organization_id, read, raw, b"".join(guards))  # type: ignore[arg-type]
+        if entry is None:
+            return None
+        answer = _answer(entry, Outcome.HIT)
+        self._memory.put(era, marker, organization_id, read, answer)
+        return answer
 
-    def served(self, organization_id: int, query: str) -> None:
+    def served(self, organization_id: int, query: str, outcome: Outcome) -> None:
         """Count an answer of the short way."""
-        self._observer.answered(organization_id, query, Outcome.HIT)
+        self._observer.answered(organization_id, query, outcome)
 
     async def read(
         self,
@@ -66,82 +95,129 @@ class Reader:
     ) -> list[Answer]:
         """Answer every read of one organization, in order.
 
-        One round trip fetches all entries and guards; those that miss are loaded in one
-        snapshot. Raises what `load` raises, and LoadsExhaustedError.
+        One round trip fetches all entries and guards that are not in memory; those that miss
+        are loaded in one snapshot. Raises what `load` raises, and LoadsExhaustedError.
         """
-        consistency = consistency.against(self.database)
+        era = self._lease.era()
+        known = era or self._lease.known
+        consistency = consistency.against(known.database if known else "")
         if consistency.full:
             return await self._filler.load(organization_id, reads, load, Outcome.BYPASS)
+        if known is None or (era is None and not consistency.max_staleness):
+            # Joined loads have not begun, so they see what any token given before stands for.
+            return await self._filler.load(organization_id, reads, load, Outcome.UNCACHED)
+        answers: dict[int, Answer] = {}
+        if era is not None:
+            for position, read in enumerate(reads):
+                near = self._memory.get(era, organization_id, read.key)
+                if near is not None and _satisfies(near, consistency):
+                    self._observer.answered(organization_id, read.query, Outcome.NEAR)
+                    answers[position] = near
+        rest = [position for position in range(len(reads)) if position not in answers]
+        if rest:
+            wanted = [reads[position] for position in rest]
+            found = await self._beyond(
+                known, organization_id, wanted, _subset(load, rest), consistency, era is not None
+            )
+            answers.update(zip(rest, found, strict=True))
+        return [answers[position] for position in range(len(reads))]
+
+    async def _beyond(  # noqa: PLR0917 - what a read is made of
+        self,
+        era: Era,
+        organization_id: int,
+        reads: Sequence[Read],
+        load: Load,
+        consistency: Consistency,
+        leased: bool,  # noqa: FBT001
+    ) -> list[Answer]:
+        """Answer from the store what will do, and load the rest."""
+        marker = self._memory.marker()
         tags = tuple(dict.fromkeys(tag for read in reads for tag in read.tags))
         keys = [read.key for read in reads]
         try:
-            raws, guards = await self._store.fetch(organization_id, keys, tags)
+            raws, guards = await self._store.fetch(era, organization_id, keys, tags)
         except StoreUnavailableError:
-            # Joined loads have not begun, so they see what any token given before stands for.
             return await self._filler.load(organization_id, reads, load, Outcome.UNCACHED)
-        nonces = dict(zip(tags, guards, strict=True))
+        found = Found(era, marker, dict(zip(tags, guards, strict=True)))
         answers: dict[int, Answer] = {}
         for position, (read, raw) in enumerate(zip(reads, raws, strict=True)):
-            answer = self._judge(organization_id, read, raw, nonces, consistency)
+            answer = None
+            if raw is not None and leased:
+                answer = self._fresh(organization_id, read, raw, found, consistency)
+            if raw is not None and answer is None:
+                answer = self._stale(era, organization_id, read, raw, consistency)
             if answer is not None:
                 self._observer.answered(organization_id, read.query, answer.outcome)
                 answers[position] = answer
         stale = [at for at, answer in answers.items() if answer.outcome is Outcome.STALE]
         if stale:
             wanted = [reads[position] for position in stale]
-            self._filler.behind(organization_id, wanted, _subset(load, stale), nonces)
+            self._filler.behind(organization_id, wanted, _subset(load, stale), found)
         missing = [position for position in range(len(reads)) if position not in answers]
         if missing:
             wanted = [reads[position] for position in missing]
-            filled = await self._fill(
-                organization_id, wanted, _subset(load, missing), nonces, consistency
-            )
+            part = _subset(load, missing)
+            if leased:
+                filled = await self._fill(organization_id, wanted, part, found, consistency)
+            else:
+                # These guards may be those of a Redis that is not in force any more, and a
+                # load begun under them may be older than what was acknowledged since.
+                filled = await self._filler.load(organization_id, wanted, part, Outcome.UNCACHED)
             answers.update(zip(missing, filled, strict=True))
         return [answers[position] for position in range(len(reads))]
 
-    def _judge(
+    def _fresh(
         self,
         organization_id: int,
         read: Read,
-        raw: bytes | None,
-        nonces: dict[str, bytes | None],
+        raw: bytes,
+        found: Found,
         consistency: Consistency,
     ) -> Answer | None:
-        """Return the answer if the entry will do: fresh, or as stale as the caller allows."""
-        if raw is None:
+        """Return the answer if all its guards are as they were and it has seen the token's."""
+        nonces = [found.nonces[tag] for tag in read.tags]
+        if None in nonces:
             return None
-        found = [nonces[tag] for tag in read.tags]
-        if None not in found:
-            entry = self._decode(organization_id, read, raw, b"".join(found))  # type: ignore[arg-type]
-            if entry is not None:
-                return _answer(entry, Outcome.HIT) if _satisfies(entry, consistency) else None
-        if consistency.max_staleness:
-            entry = self._decode(organization_id, read, raw, None)
-            if entry and self._time() - entry.filled_at <= consistency.max_staleness:
-                return _answer(entry, Outcome.STALE)
+        entry = self._decode(found.era, organization_id, read, raw, b"".join(nonces))  # type: ignore[arg-type]
+        if entry is None or not _satisfies(entry, consistency):
+            return None
+        answer = _answer(entry, Outcome.HIT)
+        self._memory.put(found.era, found.marker, organization_id, read, answer)
+        return answer
+
+    def _stale(
+        self, era: Era, organization_id: int, read: Read, raw: bytes, consistency: Consistency
+    ) -> Answer | None:
+        """Return the answer if the caller allows that it is as old as it is."""
+        if not consistency.max_staleness:
+            return None
+        entry = self._decode(era, organization_id, read, raw, None)
+        if entry and self._time() - entry.filled_at <= consistency.max_staleness:
+            return _answer(entry, Outcome.STALE)
         return None
 
     def _decode(
-        self, organization_id: int, read: Read, raw: bytes, nonces: bytes | None
+        self, era: Era, organization_id: int, read: Read, raw: bytes, nonces: bytes | None
     ) -> Entry | None:
-        return decode(self._store.full_key(organization_id, read.key), nonces, raw)
+        return decode(self._store.full_key(era, organization_id, read.key), nonces, raw)
 
     async def _fill(
         self,
         organization_id: int,
         reads: Sequence[Read],
         load: Load,
-        nonces: dict[str, bytes | None],
+        found: Found,
         consistency: Consistency,
     ) -> list[Answer]:
         """Fill; a token takes another's load only if that has seen what it stands for."""
-        answers = await self._filler.fill(organization_id, reads, load, nonces)
+        answers = await self._filler.fill(organization_id, reads, load, found)
         if all(
             answer.outcome is not Outcome.SHARED or _satisfies(answer, consistency)
             for answer in answers
         ):
             return answers
-        return await self._filler.fill(organization_id, reads, load, nonces, share=False)
+        return await self._filler.fill(organization_id, reads, load, found, share=False)
 
 
 def _answer(entry: Entry, outcome: Outcome) -> Answer:

@@ -75,7 +75,7 @@ class Availability:
         following = next_available(slots)
         if not following:
             return None  # The next free one must be searched for.
-        self._reads.served(availability, wanted)
+        self._reads.served(availability, wanted, answer)
         annotate(context, outcome=answer.outcome.value)
         return self._serialise(slots, following, day.time_zone, (answer,))
 

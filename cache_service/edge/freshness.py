@@ -13,6 +13,14 @@ from service_kit.validation import Violations
 
 __all__ = ["cache_info", "outcome_of", "read_consistency"]
 
+_SOURCES = {
+    Outcome.NEAR: types_pb2.SOURCE_NEAR,
+    Outcome.HIT: types_pb2.SOURCE_REDIS,
+    Outcome.STALE: types_pb2.SOURCE_REDIS,
+}
+_DISTANCE = {outcome: distance for distance, outcome in enumerate(Outcome)}
+"""Outcomes are declared from the nearest to the furthest."""
+
 
 def read_consistency(violations: Violations, message: types_pb2.Consistency) -> Consistency:
     """Read how fresh the answer must be; a negative max_staleness is a violation."""
@@ -31,22 +39,23 @@ def read_consistency(violations: Violations, message: types_pb2.Consistency) -> 
 
 
 def outcome_of(answers: Iterable[Answer]) -> Outcome:
-    """Return one outcome for a composed answer: the first part that was no hit tells."""
-    return next((one.outcome for one in answers if one.outcome is not Outcome.HIT), Outcome.HIT)
+    """Return one outcome for a composed answer: the part that was furthest from memory."""
+    return max((one.outcome for one in answers), key=_DISTANCE.__getitem__, default=Outcome.NEAR)
 
 
 def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
     """Serialise `cache_info` as that field of a response; `now` in seconds since the epoch."""
-    source = types_pb2.SOURCE_REDIS
+    furthest = Outcome.NEAR
     stale = False
     filled_at = now
     for answer in answers:
-        if answer.outcome is not Outcome.HIT:
-            stale = stale or answer.outcome is Outcome.STALE
-            if not answer.outcome.cached:
-                source = types_pb2.SOURCE_DATABASE
-                continue
-        filled_at = min(filled_at, answer.filled_at)
+        outcome = answer.outcome
+        if _DISTANCE[outcome] > _DISTANCE[furthest]:
+            furthest = outcome
+        stale = stale or outcome is Outcome.STALE
+        if outcome.cached:
+            filled_at = min(filled_at, answer.filled_at)
+    source = _SOURCES.get(furthest, types_pb2.SOURCE_DATABASE)
     seconds, nanos = divmod(int((now - filled_at) * 1e9), 1_000_000_000)
     age = varint_field(1, seconds) + varint_field(2, nanos)
     info = varint_field(1, source) + bytes_field(2, age) + varint_field(3, stale)

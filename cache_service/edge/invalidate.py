@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from cache_service.coherence.ports import StoreUnavailableError
-from cache_service.database import Primary
+from cache_service.coherence.authority import AuthorityUnavailableError
+from cache_service.coherence.invalidator import Invalidator, RulesOutdatedError
+from cache_service.coherence.tokens import snapshot_token
+from cache_service.invalidation.changes import tags_by_organization
 from cache_service.invalidation.checks import check
-from cache_service.invalidation.invalidator import Invalidator, tags_by_organization
 from cache_service.invalidation.rules import tags_of_scope
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.errors import ResourceExhausted, Unavailable
+from service_kit.errors import Unavailable
 from service_kit.rpc import Context
 from service_kit.validation import Violations
 
@@ -22,18 +23,18 @@ MAX_TAG_LENGTH = 200
 
 
 class Invalidate:
-    """Answers Invalidate once every answer touched is gone from the shared cache."""
+    """Answers Invalidate once no process serves an answer touched any more."""
 
-    def __init__(self, invalidator: Invalidator, primary: Primary) -> None:
+    def __init__(self, invalidator: Invalidator) -> None:
         self._invalidator = invalidator
-        self._primary = primary
 
     async def invalidate(
         self, request: cache_service_pb2.InvalidateRequest, _context: Context
     ) -> cache_service_pb2.InvalidateResponse:
         """Drop what the request touches.
 
-        Raises Unavailable if the shared cache does not answer; repeats are harmless.
+        Without Redis that takes as long as leases need to run out, about a second. Raises
+        Unavailable if the database does not answer; repeats are harmless.
         """
         _validate(request)
         touched: dict[int, set[str]] = defaultdict(set, tags_by_organization(request.events))
@@ -42,24 +43,17 @@ class Invalidate:
         if request.HasField("scope"):
             touched[request.scope.organization_id] |= tags_of_scope(request.scope)
         try:
-            count = await self._invalidator.invalidate(touched)
-        except StoreUnavailableError as error:
-            message = "the shared cache does not answer; the change is applied when it does"
-            raise Unavailable("CACHE_UNAVAILABLE", message) from error
+            standing = await self._invalidator.invalidate(touched)
+        except AuthorityUnavailableError as error:
+            message = "the database does not answer; the change is applied when it does"
+            raise Unavailable("DATABASE_UNAVAILABLE", message) from error
+        except RulesOutdatedError as error:
+            message = "a newer version of this service is in force; ask a process of that"
+            raise Unavailable("RULES_OUTDATED", message) from error
         return cache_service_pb2.InvalidateResponse(
-            token=await self._token(), tags_invalidated=count
+            token=snapshot_token(standing.database, standing.snapshot),
+            tags_invalidated=sum(map(len, touched.values())),
         )
-
-    async def _token(self) -> bytes:
-        """Return a token of all that is committed now; empty if the database is away or busy.
-
-        An empty token asks for the database, so that it is never too weak. What is applied is
-        applied: the caller must not be told that it is not.
-        """
-        try:
-            return await self._primary.token()
-        except (ResourceExhausted, Unavailable):
-            return b""
 
 
 def _validate(request: cache_service_pb2.InvalidateRequest) -> None:

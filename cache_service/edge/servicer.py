@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from google.protobuf.message_factory import GetMessageClass
 
 from cache_service.cached_reads import CachedReads
+from cache_service.coherence.invalidator import Invalidator
 from cache_service.database import Primary
 from cache_service.edge.analytics import Analytics
 from cache_service.edge.availability import Availability
@@ -15,7 +16,6 @@ from cache_service.edge.declared import DeclaredReads, by_rpc, discover
 from cache_service.edge.invalidate import Invalidate
 from cache_service.edge.stats import Stats
 from cache_service.edge.warm import Warm
-from cache_service.invalidation.invalidator import Invalidator
 from cache_service.stores.redis.store import RedisStore
 from cache_service.telemetry.counts import Counts
 from chairside.cache.v1 import cache_service_pb2
@@ -46,7 +46,7 @@ def make_servicer(
         fast_GetAvailability=availability.hit,
         GetAvailability=availability.get_availability,
         GetAnalytics=Analytics(declared, queries).get_analytics,
-        Invalidate=Invalidate(invalidator, primary).invalidate,
+        Invalidate=Invalidate(invalidator).invalidate,
         Warm=Warm(reads, declared, primary, clock).warm,
         GetStats=Stats(counts, store, time).get_stats,
     )

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 from google.protobuf.json_format import Parse, ParseError
 
-from cache_service.coherence.ports import StoreUnavailableError
+from cache_service.coherence.authority import AuthorityUnavailableError
+from cache_service.coherence.invalidator import Invalidator, RulesOutdatedError
 from cache_service.database import OutboxRow, Primary
-from cache_service.invalidation.invalidator import Invalidator, tags_by_organization
+from cache_service.invalidation.changes import tags_by_organization
 from cache_service.invalidation.tags import SCOPE
 from cache_service.telemetry.counts import Counts
 from chairside.cache.v1.events_pb2 import Event
@@ -52,9 +53,9 @@ class Relay:
             more = False
             try:
                 more = await self.turn()
-            except (ServiceError, StoreUnavailableError) as error:
+            except (ServiceError, AuthorityUnavailableError, RulesOutdatedError) as error:
                 if not self._failing:
-                    self._log.warning("relay waits", reason=str(error))
+                    self._log.warning("relay waits", reason=str(error) or type(error).__name__)
                 self._failing = True
             except Exception:  # noqa: BLE001 - nothing may end the relay but its process
                 self._log.exception("relay failed")

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from cache_service.coherence.keeper import Happening
+from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Outcome
 
-__all__ = ["Counts", "QueryCounts", "collect_loads"]
+__all__ = ["Counts", "QueryCounts", "collect_cache", "collect_loads"]
 
 _MAX_ORGANIZATIONS_KEPT = 10_000
 
@@ -28,7 +31,7 @@ class QueryCounts:
     @property
     def hits(self) -> int:
         """Entries served from cache."""
-        return self.outcomes[Outcome.HIT] + self.outcomes[Outcome.STALE]
+        return sum(count for outcome, count in self.outcomes.items() if outcome.cached)
 
     @property
     def misses(self) -> int:
@@ -53,7 +56,9 @@ class Counts:
         self._by_organization: dict[int, dict[str, QueryCounts]] = {}
         self.invalidations = 0
         self.invalidated_tags = 0
-        self.failed_invalidations = 0
+        self.fences = 0
+        self.expulsions = 0
+        self.happenings = dict.fromkeys(Happening, 0)
         self.relayed = 0
         self.outbox_age = 0.0
         self.redis_connected = False
@@ -124,11 +129,21 @@ class Counts:
         for name, text, value in (
             ("invalidations", "Invalidations applied, the relay's included.", self.invalidations),
             ("invalidated_tags", "Tags invalidated.", self.invalidated_tags),
-            ("failed_invalidations", "Invalidations refused: the shared cache did not answer.",
-             self.failed_invalidations),
+            ("fences", "Times the cache was turned off since Redis took no invalidation.",
+             self.fences),
+            ("expulsions", "Members expelled since they acknowledged no invalidation.",
+             self.expulsions),
             ("relayed_events", "Events of the outbox applied by the relay.", self.relayed),
         ):  # fmt: skip
             yield CounterMetricFamily(f"chairside_cache_{name}", text, value=value)
+        changes = CounterMetricFamily(
+            "chairside_cache_lease_changes",
+            "What became of this process's lease and of the cache as a whole, by kind.",
+            labels=("kind",),
+        )
+        for happening, times in self.happenings.items():
+            changes.add_metric((happening.name.lower(),), times)
+        yield changes
         yield GaugeMetricFamily(
             "chairside_cache_outbox_age_seconds",
             "Age of the oldest event that the relay found waiting; 0 if none waited.",
@@ -148,4 +163,19 @@ def collect_loads(gate: LoadGate) -> Iterable[Metric]:
     )
     yield GaugeMetricFamily(
         "chairside_cache_loads_waiting", "Loads that wait for a place.", value=gate.waiting
+    )
+
+
+def collect_cache(lease: Lease, memory: Memory) -> Iterable[Metric]:
+    """Give Prometheus whether hits are served, and what is kept in memory."""
+    yield GaugeMetricFamily(
+        "chairside_cache_lease_held",
+        "1 if this process may serve hits, else 0: reads then come from the database.",
+        value=lease.era() is not None,
+    )
+    yield GaugeMetricFamily(
+        "chairside_cache_memory_entries", "Answers in this process's memory.", value=len(memory)
+    )
+    yield GaugeMetricFamily(
+        "chairside_cache_memory_bytes", "Bytes of those answers, roughly.", value=memory.bytes
     )

@@ -2,121 +2,25 @@
 
 A pooled redis-py call costs about 190 microseconds here, a multiplexed one about 80, and
 a round trip to Redis is most of what a cached read adds to the bare RPC. It also keeps a
-cancelled caller from dropping a connection: its reply is read and thrown away.
+cancelled caller from dropping a connection: its reply is read and thrown away. What other
+processes publish comes on it, too, in the order in which Redis did things.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import hiredis
-from redis.connection import parse_url
 
 from cache_service.coherence.ports import StoreUnavailableError
+from cache_service.stores.redis.address import Command, Locate
+from cache_service.stores.redis.wire import Wire
 
-__all__ = ["Address", "MultiplexedConnection"]
-
-Command = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the server is, and how to greet it."""
-
-    host: str
-    port: int
-    path: str | None
-    tls: bool
-    greeting: tuple[Command, ...]
-
-    @classmethod
-    def from_url(cls, url: str) -> Address:
-        """Read `redis://`, `rediss://` or `unix://`, with user, password and database.
-
-        Raises ValueError for anything else.
-        """
-        parts = cast("dict[str, Any]", parse_url(url))  # type: ignore[no-untyped-call]
-        greeting: list[Command] = []
-        if password := parts.get("password"):
-            user = parts.get("username")
-            greeting.append(("AUTH", user, password) if user else ("AUTH", password))
-        greeting.append(("CLIENT", "SETNAME", "chairside"))
-        if database := parts.get("db"):
-            greeting.append(("SELECT", database))
-        return cls(
-            host=parts.get("host", "localhost"),
-            port=int(parts.get("port", 6379)),
-            path=parts.get("path"),
-            tls=url.startswith("rediss://"),
-            greeting=tuple(greeting),
-        )
-
-
-class _Wire(asyncio.Protocol):
-    """Replies in the order of the commands; a lost connection fails all that wait."""
-
-    def __init__(self, lost: Callable[[_Wire], None]) -> None:
-        self.waiting: deque[asyncio.Future[Any]] = deque()
-        self.transport: asyncio.Transport | None = None
-        self.heard_at = 0.0
-        self._time = asyncio.get_running_loop().time
-        self._reader = hiredis.Reader()
-        self._lost = lost
-        self._answered = 0
-        # Of each write: when the patience of its calls ends, and the number of its last call.
-        self._writes: deque[tuple[float, int]] = deque()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.heard_at = self._time()
-        reader = self._reader
-        reader.feed(data)
-        try:
-            while (reply := reader.gets()) is not False:
-                future = self.waiting.popleft()
-                self._answered += 1
-                if not future.done():
-                    future.set_result(reply)
-        except (hiredis.ProtocolError, IndexError):
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        self._lost(self)
-        while self.waiting:
-            future = self.waiting.popleft()
-            if not future.done():
-                future.set_exception(StoreUnavailableError(f"connection lost: {exc or 'closed'}"))
-
-    def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
-    def wrote(self, due: float) -> None:
-        """Take note that all that waits was written, and until when it waits."""
-        self._writes.append((due, self._answered + len(self.waiting)))
-
-    def due(self) -> float | None:
-        """Return until when the oldest call waits; None if none does."""
-        while self._writes and self._writes[0][1] <= self._answered:
-            self._writes.popleft()
-        return self._writes[0][0] if self._writes else None
-
-    def give_up(self) -> None:
-        """Fail the calls of the oldest write; their replies will be thrown away."""
-        _, last = self._writes.popleft()
-        for future in islice(self.waiting, last - self._answered):
-            if not future.done():
-                future.set_exception(StoreUnavailableError("no answer in time"))
+__all__ = ["MultiplexedConnection"]
 
 
 class MultiplexedConnection:
@@ -128,23 +32,37 @@ class MultiplexedConnection:
     connection is dropped, so that whoever comes next fails at once instead of waiting too.
     While the server sends, it waits once more as long, and then fails alone. `changed` is
     told None when it is connected, and why when it is not any more.
+
+    `locate` says where the server is now, before each connecting. The connection is
+    subscribed to `channels`, and `heard` is given what is published on them.
     """
 
     def __init__(
         self,
-        address: Address,
+        locate: Locate,
         *,
         timeout: float,
+        channels: Sequence[str] = (),
+        heard: Callable[[bytes, bytes], None] = lambda _channel, _text: None,
         changed: Callable[[str | None], None] = lambda _why: None,
     ) -> None:
-        self._address = address
+        self._locate = locate
+        self._channels = channels
+        self._heard = heard
         self._timeout = timeout
+        self.run_id = ""
+        """The server's name for its own life, of the present connection or of the last."""
         self._changed = changed
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._out: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is only one address to connect to."""
+        return self._locate.fixed
 
     @property
     def connected(self) -> bool:
@@ -171,19 +89,32 @@ class MultiplexedConnection:
         if self._wire is not None:
             self._wire.abort()
 
+    def drop(self) -> None:
+        """Connect anew, perhaps to somewhere else."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    def post(self, *command: str | bytes | int) -> None:
+        """Send one command and wait for nothing; it may be lost with the connection."""
+        if self._wire is not None:
+            self._send(self._wire, command)
+
     async def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return its reply; an error reply is returned, not raised."""
         wire = self._wire
         if wire is None:
             message = "not connected"
             raise StoreUnavailableError(message)
+        return await self._send(wire, command)
+
+    def _send(self, wire: Wire, command: Command) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._out:
             loop.call_soon(self._flush)
         self._out.append(hiredis.pack_command(command))  # type: ignore[arg-type]
         wire.waiting.append(future)
-        return await future
+        return future
 
     def _flush(self) -> None:
         out, self._out = self._out, []
@@ -215,7 +146,7 @@ class MultiplexedConnection:
                 return
             wire.give_up()
 
-    def _lost(self, wire: _Wire) -> None:
+    def _lost(self, wire: Wire) -> None:
         if wire is not self._wire:
             return  # It never greeted: whoever connects sees that.
         self._wire = None
@@ -240,9 +171,9 @@ class MultiplexedConnection:
     async def _connect(self) -> None:
         """Connect and greet; calls may come only once the greeting was answered."""
         loop = asyncio.get_running_loop()
-        address = self._address
-        wire = _Wire(self._lost)
+        wire = Wire(self._lost, self._heard)
         async with asyncio.timeout(self._timeout):
+            address = await self._locate()
             if address.path:
                 await loop.create_unix_connection(lambda: wire, address.path)
             else:
@@ -251,6 +182,8 @@ class MultiplexedConnection:
             try:
                 for command in address.greeting:
                     await self._greet(wire, command)
+                await self._subscribe(wire)
+                self.run_id = _run_id(await self._greet(wire, ("INFO", "server")))
             except BaseException:
                 wire.abort()
                 raise
@@ -260,7 +193,17 @@ class MultiplexedConnection:
         self._wire = wire
         self._changed(None)
 
-    async def _greet(self, wire: _Wire, command: Command) -> None:
+    async def _subscribe(self, wire: Wire) -> None:
+        """Subscribe; the answers come as pushes, so that of a PING after them tells."""
+        if self._channels and wire.transport is not None:
+            command: Command = ("SUBSCRIBE", *self._channels)
+            wire.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+            await self._greet(wire, ("PING",))
+            if len(wire.subscribed) != len(self._channels):
+                message = "SUBSCRIBE refused"
+                raise StoreUnavailableError(message)
+
+    async def _greet(self, wire: Wire, command: Command) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         wire.waiting.append(future)
@@ -270,3 +213,10 @@ class MultiplexedConnection:
         if isinstance(reply, hiredis.ReplyError):
             message = f"{command[0]!s} refused: {reply}"
             raise StoreUnavailableError(message)
+        return reply
+
+
+def _run_id(info: bytes) -> str:
+    """Read who the server is out of INFO."""
+    fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    return fields["run_id"]

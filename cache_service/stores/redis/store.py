@@ -1,21 +1,24 @@
-"""The `Store` of the protocol in Redis.
+"""The `Store` of the protocol in Redis, and what the members tell each other through it.
 
 Keys are readable and put one organization into one hash slot:
-`chairside:{1}:3f9a2c01:entry:availability:barber:7:...` and
-`chairside:{1}:3f9a2c01:guard:day:7:2018-05-24`, where the third part is the epoch.
+`chairside:{1}:3f9a2c01d2b4e6f8:entry:availability:barber:7:...` and
+`chairside:{1}:3f9a2c01d2b4e6f8:guard:day:7:2018-05-24`, where the third part is the era.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import hiredis
 
 from cache_service.coherence.entry import NONCE_BYTES
+from cache_service.coherence.era import Era
 from cache_service.coherence.ports import Filled, StoreUnavailableError
+from cache_service.stores.redis.channels import Channels
 from cache_service.stores.redis.connection import MultiplexedConnection
-from cache_service.stores.redis.scripts import CLAIM, INVALIDATE, PUT, Script
+from cache_service.stores.redis.scripts import CLAIM, FETCH, INVALIDATE, PUT, Script
 
 __all__ = ["GUARD_LIFETIME_MS", "RedisStore"]
 
@@ -24,89 +27,124 @@ GUARD_LIFETIME_MS = 24 * 3600 * 1000
 
 
 class RedisStore:
-    """Entries and guards of one epoch, over one multiplexed connection.
+    """Entries and guards, each of its era, over one multiplexed connection.
 
-    Until it was told an epoch it is as if Redis did not answer. `random` gives that many
-    random bytes. Every method raises StoreUnavailableError if Redis does not answer in
-    time or refuses (out of memory, read-only, loading).
+    `random` gives that many random bytes. Every method raises StoreUnavailableError if
+    Redis does not answer in time, refuses (out of memory, read-only, loading), or is not
+    the server of the era.
     """
 
-    def __init__(self, connection: MultiplexedConnection, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        connection: MultiplexedConnection,
+        channels: Channels,
+        random: Callable[[int], bytes],
+    ) -> None:
         self._connection = connection
+        self._channels = channels
         self._random = random
-        self._epoch = ""
 
-    def adopt(self, epoch: str) -> None:
-        """Use the entries and guards of this epoch from now on; before, there are none."""
-        self._epoch = epoch
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, which also hears publications."""
+        return self._connection.connected
 
-    def full_key(self, organization_id: int, key: str) -> str:
+    def full_key(self, era: Era, organization_id: int, key: str) -> str:
         """Return the name of an entry in Redis."""
-        return f"chairside:{{{organization_id}}}:{self._epoch}:entry:{key}"
+        return f"{_prefix(era, organization_id)}entry:{key}"
 
-    def guard_key(self, organization_id: int, tag: str) -> str:
+    def guard_key(self, era: Era, organization_id: int, tag: str) -> str:
         """Return the name of a guard in Redis."""
-        return f"chairside:{{{organization_id}}}:{self._epoch}:guard:{tag}"
-
-    def channel(self, organization_id: int) -> str:
-        """Return the channel on which the organization's invalidations are published."""
-        return f"chairside:{{{organization_id}}}:{self._epoch}:invalidated"
+        return f"{_prefix(era, organization_id)}guard:{tag}"
 
     async def fetch(
-        self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
+        self, era: Era, organization_id: int, keys: Sequence[str], tags: Sequence[str]
     ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
-        """Return entries and guards with one MGET; what is missing is None."""
-        self._ready()
-        prefix = f"chairside:{{{organization_id}}}:{self._epoch}:"
-        reply = _checked(
-            await self._connection.call(
-                "MGET",
-                *[f"{prefix}entry:{key}" for key in keys],
-                *[f"{prefix}guard:{tag}" for tag in tags],
-            )
-        )
+        """Return entries and guards in one round trip; what is missing is None."""
+        prefix = _prefix(era, organization_id)
+        names = [f"{prefix}entry:{key}" for key in keys]
+        names += [f"{prefix}guard:{tag}" for tag in tags]
+        reply = await self._run(era, FETCH, names)
         return reply[: len(keys)], reply[len(keys) :]
 
-    async def claim(self, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
+    async def claim(self, era: Era, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Return the tags' guards, giving the missing ones a fresh nonce each."""
-        guards = [self.guard_key(organization_id, tag) for tag in tags]
+        guards = [self.guard_key(era, organization_id, tag) for tag in tags]
         pool = self._random(NONCE_BYTES * len(tags))
         nonces = [pool[at : at + NONCE_BYTES] for at in range(0, len(pool), NONCE_BYTES)]
-        found: list[bytes] = await self._run(CLAIM, guards, *nonces, GUARD_LIFETIME_MS)
+        found: list[bytes] = await self._run(era, CLAIM, guards, GUARD_LIFETIME_MS, *nonces)
         return found
 
-    async def put(self, organization_id: int, filled: Filled) -> bool:
+    async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
         """Store the entry only if every guard still has its nonce; tell whether it was."""
-        keys = [self.full_key(organization_id, filled.key)]
-        keys += [self.guard_key(organization_id, tag) for tag in filled.tags]
+        keys = [self.full_key(era, organization_id, filled.key)]
+        keys += [self.guard_key(era, organization_id, tag) for tag in filled.tags]
         lifetime = max(1, round(filled.ttl * 1000))
-        stored = await self._run(PUT, keys, filled.raw, lifetime, GUARD_LIFETIME_MS, *filled.nonces)
+        stored = await self._run(
+            era, PUT, keys, filled.raw, lifetime, GUARD_LIFETIME_MS, *filled.nonces
+        )
         return bool(stored)
 
-    async def invalidate(self, organization_id: int, tags: Sequence[str]) -> None:
+    async def invalidate(
+        self, era: Era, organization_id: int, tags: Sequence[str], number: int
+    ) -> None:
         """Delete the tags' guards and publish the tags; repeats are harmless."""
-        guards = [self.guard_key(organization_id, tag) for tag in tags]
-        await self._run(INVALIDATE, guards, self.channel(organization_id), "\n".join(tags))
+        guards = [self.guard_key(era, organization_id, tag) for tag in tags]
+        text = self._channels.publication(number, organization_id, tags)
+        await self._run(era, INVALIDATE, guards, self._channels.invalidated, text)
+
+    def acknowledge(self, publisher: str, number: int, member: str) -> None:
+        """Tell a publisher that this member has heard of what it published."""
+        channel = self._channels.acknowledged_to(publisher)
+        self._connection.post("PUBLISH", channel, self._channels.acknowledgement(number, member))
+
+    async def identity(self) -> str | None:
+        """Return who the server is if it is a primary that takes writes, else None."""
+        info = _fields(_checked(await self._connection.call("INFO", "replication")))
+        if info["role"] != "master":
+            return None
+        # What an invalidation needs: a full server takes it, a read-only one does not.
+        _checked(await self._connection.call("DEL", "chairside:probe"))
+        return f"{self._connection.run_id}:{info['master_replid']}"
+
+    async def seek(self) -> bool:
+        """Look for the primary again; False if there is only the one address."""
+        if self._connection.fixed:
+            return False
+        self._connection.drop()
+        return True
 
     async def used_memory(self) -> int:
         """Return the bytes that the server uses."""
-        text = _checked(await self._connection.call("INFO", "memory")).decode()
-        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        return int(fields["used_memory"])
+        info = _fields(_checked(await self._connection.call("INFO", "memory")))
+        return int(info["used_memory"])
 
-    def _ready(self) -> None:
-        if not self._epoch:
-            message = "no epoch is known yet"
-            raise StoreUnavailableError(message)
-
-    async def _run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
+    async def _run(
+        self, era: Era, script: Script, keys: Sequence[str], *arguments: str | bytes | int
+    ) -> Any:
         """Run a script by its digest, and by its text where the server forgot it."""
-        self._ready()
-        rest = (len(keys), *keys, *arguments)
+        run_id, _, history = era.store.partition(":")
+        if run_id != self._connection.run_id:
+            message = "this is not the server in force"
+            raise StoreUnavailableError(message)
+        rest = (len(keys), *keys, history, *arguments)
         reply = await self._connection.call("EVALSHA", script.digest, *rest)
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+            if run_id != self._connection.run_id:
+                message = "this is not the server in force"
+                raise StoreUnavailableError(message)
             reply = await self._connection.call("EVAL", script.text, *rest)
         return _checked(reply)
+
+
+@lru_cache(maxsize=4096)
+def _prefix(era: Era, organization_id: int) -> str:
+    return f"chairside:{{{organization_id}}}:{era.name}:"
+
+
+def _fields(info: bytes) -> dict[str, str]:
+    """Read INFO."""
+    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
 
 
 def _checked(reply: Any) -> Any:

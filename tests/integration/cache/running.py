@@ -89,6 +89,8 @@ async def start_cache(
         "CHAIRSIDE_CACHE_REDIS_URL": redis_url,
         # A loaded machine is not what these tests are about; those of outages set their own.
         "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
+        # Most tests look at what is in Redis; those of memory say how much there is.
+        "CHAIRSIDE_CACHE_MEMORY_BYTES": "0",
         "CHAIRSIDE_CLOCK_START": CLOCK.isoformat(),
         **(variables or {}),
     }

@@ -1,29 +1,77 @@
 """A store over a real server, as the tests of the store use it."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cache_service.coherence.era import Era
 from cache_service.coherence.ports import Filled, StoreUnavailableError
-from cache_service.stores.redis.connection import Address, MultiplexedConnection
+from cache_service.stores.redis.address import Address, Fixed
+from cache_service.stores.redis.channels import Channels
+from cache_service.stores.redis.connection import MultiplexedConnection
 from cache_service.stores.redis.store import RedisStore
 
-__all__ = ["ORGANIZATION", "TAGS", "TIMEOUT", "Opened", "open_store"]
+__all__ = ["ORGANIZATION", "TAGS", "TIMEOUT", "Bound", "Opened", "open_store"]
 
 ORGANIZATION = 7
 TAGS = ("organization", "day:7:2018-05-24")
 TIMEOUT = 0.25
 
 
+class Bound:
+    """A store under an epoch with the server as it is at each call, whoever that is."""
+
+    def __init__(self, store: RedisStore, epoch: str) -> None:
+        self._store = store
+        self._epoch = epoch
+        self.used_memory = store.used_memory
+
+    async def era(self) -> Era:
+        """Return the era with the server as it is now."""
+        identity = await self._store.identity()
+        if identity is None:
+            message = "READONLY no primary"
+            raise StoreUnavailableError(message)
+        return Era("1-1", self._epoch, identity)
+
+    async def fetch(
+        self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
+    ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
+        """Return entries and guards."""
+        return await self._store.fetch(await self.era(), organization_id, keys, tags)
+
+    async def claim(self, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
+        """Return the guards."""
+        return await self._store.claim(await self.era(), organization_id, tags)
+
+    async def put(self, organization_id: int, filled: Filled) -> bool:
+        """Store an entry."""
+        return await self._store.put(await self.era(), organization_id, filled)
+
+    async def invalidate(self, organization_id: int, tags: Sequence[str], number: int = 1) -> None:
+        """Delete guards and publish."""
+        await self._store.invalidate(await self.era(), organization_id, tags, number)
+
+    async def full_key(self, organization_id: int, key: str) -> str:
+        """Return an entry's name."""
+        return self._store.full_key(await self.era(), organization_id, key)
+
+    async def guard_key(self, organization_id: int, tag: str) -> str:
+        """Return a guard's name."""
+        return self._store.guard_key(await self.era(), organization_id, tag)
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A store, its connection, and every change of the connection's state."""
+    """A store, its connection, every change of the connection's state, and what it heard."""
 
-    store: RedisStore
+    store: Bound
+    unbound: RedisStore
     connection: MultiplexedConnection
     changes: list[str | None]
+    heard: list[tuple[bytes, bytes]]
 
     async def fill(self, raw: bytes = b"raw", tags: tuple[str, ...] = TAGS) -> bool:
         """Claim the guards and store an entry under `key`."""
@@ -64,17 +112,22 @@ class Opened:
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, patience: float = TIMEOUT, epoch: str = "e1"
+    url: str, *, patience: float = TIMEOUT, epoch: str = "e1", publisher: str = "me"
 ) -> AsyncIterator[Opened]:
     """Connect a store of its own; it need not be able to."""
     changes: list[str | None] = []
+    heard: list[tuple[bytes, bytes]] = []
+    channels = Channels(publisher)
     connection = MultiplexedConnection(
-        Address.from_url(url), timeout=patience, changed=changes.append
+        Fixed(Address.from_url(url)),
+        timeout=patience,
+        channels=channels.mine,
+        heard=lambda channel, text: heard.append((channel, text)),
+        changed=changes.append,
     )
     await connection.open()
-    store = RedisStore(connection, os.urandom)
-    store.adopt(epoch)
+    store = RedisStore(connection, channels, os.urandom)
     try:
-        yield Opened(store, connection, changes)
+        yield Opened(Bound(store, epoch), store, connection, changes, heard)
     finally:
         await connection.close()

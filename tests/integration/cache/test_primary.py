@@ -9,45 +9,29 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cache_service.database import Primary, make_engine
-from cache_service.edge.invalidate import Invalidate
-from cache_service.invalidation.invalidator import Invalidator
+from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.queries.declare import CachedQuery, LoadContext
 from cache_service.queries.shop import ShopArguments
-from cache_service.telemetry.counts import Counts
-from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.clock import SystemClock
 from service_kit.errors import Unavailable
-from tests.integration.cache.stores import open_store
 from tests.support.stack import Database
 
 SHOP = [ShopArguments(1)]
 
 
-def _engine(database: Database, *, read_only: bool, pool_timeout: float = 1.0) -> AsyncEngine:
+def _engine(database: Database, isolation: str) -> AsyncEngine:
     return make_engine(
-        database.cache_url,
-        pool_size=1,
-        timeout=0.5,
-        pool_timeout=pool_timeout,
-        read_only=read_only,
+        database.cache_url, pool_size=1, timeout=0.5, pool_timeout=1.0, isolation=isolation
     )
 
 
 @pytest.fixture
-async def work(shared_database: Database) -> AsyncIterator[AsyncEngine]:
-    """Make a pool of one connection, for which nobody waits long."""
-    engine = _engine(shared_database, read_only=False, pool_timeout=0.1)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def primary(shared_database: Database, work: AsyncEngine) -> AsyncIterator[Primary]:
+async def primary(shared_database: Database) -> AsyncIterator[Primary]:
     """Connect with patience for half a second."""
-    made = Primary(_engine(shared_database, read_only=True), work, SystemClock())
-    yield made
-    await made.close()
+    loads, work = _engine(shared_database, SNAPSHOTS), _engine(shared_database, STATEMENTS)
+    yield Primary(loads, work, SystemClock())
+    await loads.dispose()
+    await work.dispose()
 
 
 class Asked:
@@ -96,17 +80,3 @@ async def test_an_errors_text_does_not_tell_what_was_asked_for(primary: Primary)
         await primary.load(asked.query(), SHOP)
     assert "length" in str(caught.value)
     assert "Jane" not in str(caught.value)
-
-
-async def test_what_is_applied_is_acknowledged_while_the_database_is_busy(
-    primary: Primary, work: AsyncEngine, redis_url: str
-) -> None:
-    """An invalidation whose token nobody can make has been made all the same."""
-    request = pb.InvalidateRequest(scope=pb.Scope(organization_id=1))
-    async with open_store(redis_url) as opened:
-        method = Invalidate(Invalidator(opened.store, Counts()), primary).invalidate
-        assert (await method(request, None)).token  # type: ignore[arg-type]
-        async with work.connect():
-            answer = await method(request, None)  # type: ignore[arg-type]
-    assert answer.tags_invalidated == 1
-    assert not answer.token

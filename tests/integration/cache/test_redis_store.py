@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import redis.asyncio
@@ -10,6 +11,11 @@ import redis.asyncio
 from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.store import GUARD_LIFETIME_MS
 from tests.integration.cache.stores import ORGANIZATION, TAGS, TIMEOUT, Opened, open_store
+from tests.support.waiting import eventually
+
+
+async def _heard(one: Opened) -> bool:
+    return bool(one.heard)
 
 
 @pytest.fixture
@@ -72,19 +78,22 @@ async def test_everything_expires(opened: Opened, plain: redis.asyncio.Redis) ->
     assert await opened.fill()
     lifetimes = {key: await plain.pttl(key) for key in await plain.keys("*")}
     assert len(lifetimes) == 3
-    entry = lifetimes.pop(opened.store.full_key(ORGANIZATION, "key").encode())
+    entry = lifetimes.pop((await opened.store.full_key(ORGANIZATION, "key")).encode())
     assert 50_000 < entry <= 60_000
     for lifetime in lifetimes.values():
         assert GUARD_LIFETIME_MS - 10_000 < lifetime <= GUARD_LIFETIME_MS
 
 
-async def test_without_an_epoch_it_is_as_if_away(redis_url: str) -> None:
-    """Until an epoch is known nothing is read, stored or said to be invalidated."""
-    async with open_store(redis_url, epoch="") as opened:
-        with pytest.raises(StoreUnavailableError, match="epoch"):
-            await opened.store.fetch(ORGANIZATION, ("key",), TAGS)
-        with pytest.raises(StoreUnavailableError, match="epoch"):
-            await opened.store.invalidate(ORGANIZATION, TAGS)
+async def test_an_acknowledgement_reaches_its_publisher_alone(redis_url: str) -> None:
+    """A member tells the publisher which publication it has heard, and nobody else."""
+    async with (
+        open_store(redis_url, publisher="one") as one,
+        open_store(redis_url, publisher="two") as two,
+    ):
+        two.unbound.acknowledge("one", 5, "member")
+        await eventually(partial(_heard, one))
+        assert one.heard == [(b"chairside:acknowledged:one", b"5 member")]
+        assert two.heard == []
 
 
 async def test_scripts_come_back_after_the_server_forgot_them(
@@ -105,7 +114,8 @@ async def test_a_guard_of_another_type_is_the_stores_fault(
     opened: Opened, plain: redis.asyncio.Redis
 ) -> None:
     """Where somebody wrote something else, reads are as if the store were away."""
-    await plain.lpush(opened.store.guard_key(ORGANIZATION, TAGS[1]), "nonsense")
+    guard = await opened.store.guard_key(ORGANIZATION, TAGS[1])
+    await plain.lpush(guard, "nonsense")
     with pytest.raises(StoreUnavailableError, match="WRONGTYPE"):
         await opened.store.claim(ORGANIZATION, TAGS)
     await opened.store.invalidate(ORGANIZATION, TAGS)
@@ -114,17 +124,18 @@ async def test_a_guard_of_another_type_is_the_stores_fault(
 
 @pytest.mark.parametrize("found", [True, False], ids=["guards there", "nothing there"])
 async def test_an_invalidation_is_always_published(
-    opened: Opened, plain: redis.asyncio.Redis, *, found: bool
+    opened: Opened, redis_url: str, *, found: bool
 ) -> None:
-    """Whatever the script finds, subscribers hear the tags."""
-    async with plain.pubsub() as subscription:
-        await subscription.subscribe(opened.store.channel(ORGANIZATION))
-        assert (await subscription.get_message(timeout=5))["type"] == "subscribe"
+    """Whatever the script finds, all members hear the tags, the publisher included."""
+    async with open_store(redis_url, publisher="other") as other:
         if found:
             assert await opened.fill()
-        await opened.store.invalidate(ORGANIZATION, TAGS)
-        message = await subscription.get_message(timeout=5)
-        assert message["data"].decode().split("\n") == list(TAGS)
+        await opened.store.invalidate(ORGANIZATION, TAGS, 5)
+        for one in (opened, other):
+            await eventually(partial(_heard, one))
+            head = b"me 5 %d" % ORGANIZATION
+            told = b"\n".join((head, *(tag.encode() for tag in TAGS)))
+            assert one.heard == [(b"chairside:invalidated", told)]
 
 
 async def test_five_thousand_tags_go_at_once(opened: Opened) -> None:

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 from cache_service.invalidation import tags
-from cache_service.invalidation.invalidator import MAX_TAGS, tags_by_organization
+from cache_service.invalidation.changes import MAX_TAGS, tags_by_organization
 from chairside.cache.v1 import events_pb2
 from service_kit.values import to_date
 

@@ -1,0 +1,132 @@
+"""The protocol, put together: this process's part of it, over Redis and the authority."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from cache_service.coherence.authority import Authority, AuthorityUnavailableError
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.invalidator import Invalidator
+from cache_service.coherence.keeper import Happening, Keeper
+from cache_service.coherence.lease import Lease
+from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.memory import Memory
+from cache_service.coherence.peers import Peers
+from cache_service.coherence.reader import Reader
+from cache_service.invalidation.rules import RULES_VERSION
+from cache_service.settings import Settings
+from cache_service.stores.redis.address import Address, Fixed
+from cache_service.stores.redis.channels import Channels
+from cache_service.stores.redis.connection import MultiplexedConnection
+from cache_service.stores.redis.store import RedisStore
+from cache_service.telemetry.counts import Counts
+from service_kit.clock import elapsed
+
+__all__ = ["CoherentCache", "open_cache"]
+
+_QUIET = frozenset({Happening.JOINED, Happening.KNOWN, Happening.TURNED_ON})
+_LEAVING_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CoherentCache:
+    """What the rest of the process uses of the protocol."""
+
+    store: RedisStore
+    memory: Memory
+    lease: Lease
+    reader: Reader
+    filler: Filler
+    invalidator: Invalidator
+    keeper: Keeper
+
+    async def leave(self) -> None:
+        """Leave the members, so that no mutation waits for a process that ends."""
+        with suppress(AuthorityUnavailableError, TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                await self.keeper.leave()
+
+
+async def open_cache(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    renewals: Authority,
+    looks: Authority,
+    gate: LoadGate,
+    counts: Counts,
+) -> CoherentCache:
+    """Connect and put together; nothing is served from it until its keeper runs.
+
+    `renewals` is the authority as the keeper asks it, on a connection of its own.
+    """
+    log = structlog.get_logger("cache.protocol")
+    publisher = str(uuid.uuid4())
+    channels = Channels(publisher)
+    memory = Memory(settings.memory_bytes, time.time)
+    lease = Lease(elapsed)
+
+    def acknowledge(to: str, number: int, member: str) -> None:
+        store.acknowledge(to, number, member)
+
+    peers = Peers(memory, publisher, acknowledge, asyncio.sleep)
+
+    def changed(why: str | None) -> None:
+        # What was published while nobody listened is not known.
+        memory.forget()
+        counts.redis_connected = why is None
+        if why is None:
+            log.info("redis connected")
+        else:
+            log.warning("redis away, reads come from the database", reason=why)
+
+    def happened(happening: Happening) -> None:
+        counts.happenings[happening] += 1
+        (log.info if happening in _QUIET else log.warning)(happening.value)
+
+    connection = MultiplexedConnection(
+        Fixed(Address.from_url(settings.redis_url)),
+        timeout=settings.redis_timeout,
+        channels=channels.mine,
+        heard=partial(channels.read, peers=peers),
+        changed=changed,
+    )
+    store = RedisStore(connection, channels, os.urandom)
+    await connection.open()
+    stack.push_async_callback(connection.close)
+    filler = Filler(store, memory, counts, gate, time.time)
+    stack.push_async_callback(filler.drain)
+    keeper = Keeper(
+        authority=renewals,
+        server=store,
+        lease=lease,
+        memory=memory,
+        peers=peers,
+        rules_version=RULES_VERSION,
+        new_member=lambda: str(uuid.uuid4()),
+        tell=happened,
+        clock=elapsed,
+        sleep=asyncio.sleep,
+    )
+    invalidator = Invalidator(
+        store=store,
+        authority=looks,
+        lease=lease,
+        peers=peers,
+        observer=counts,
+        rules_version=RULES_VERSION,
+        clock=elapsed,
+        sleep=asyncio.sleep,
+    )
+    reader = Reader(
+        store=store, memory=memory, lease=lease, observer=counts, filler=filler, time=time.time
+    )
+    return CoherentCache(store, memory, lease, reader, filler, invalidator, keeper)
