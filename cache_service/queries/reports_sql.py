@@ -39,11 +39,14 @@ SERVICE_NAMES = """
 
 
 def _within(moment: str, first: str, last: str) -> str:
+    """Choose moments of the days; only those near either end are asked for their local day."""
     return f"""
         {moment} >= ({first} - 1)::timestamp AT TIME ZONE 'UTC'
         AND {moment} < ({last} + 1)::timestamp AT TIME ZONE 'UTC'
-        AND ({moment} AT TIME ZONE shop.time_zone)::date >= {first}
-        AND ({moment} AT TIME ZONE shop.time_zone)::date < {last}"""
+        AND ({moment} >= ({first} + 1)::timestamp AT TIME ZONE 'UTC'
+             OR ({moment} AT TIME ZONE shop.time_zone)::date >= {first})
+        AND ({moment} < ({last} - 1)::timestamp AT TIME ZONE 'UTC'
+             OR ({moment} AT TIME ZONE shop.time_zone)::date < {last})"""
 
 
 def _booked(first: str, last: str) -> str:
