@@ -24,6 +24,8 @@ from tests.faults.valkey_faults import OLD_DATA
 
 _ROUND = 60.0
 _SHORTEST = 15.0
+_NEAR = 10
+"""One in so many reads is to begin within 5 ms of an acknowledgement."""
 _KINDS = rf"^(?!.*\({OLD_DATA}\))"
 
 
@@ -63,17 +65,18 @@ async def _run(directory: Path, run: _Run) -> bool:
 async def _rounds(cluster: Cluster, run: _Run, console: Console) -> list[Round]:
     rounds: list[Round] = []
     began = monotonic()
-    checked = 0
+    checked = near = 0
     while True:
         past = monotonic() - began
         left = run.seconds - past
         if rounds and left < _SHORTEST:
-            if checked >= run.reads or past > 2 * run.seconds:
+            if min(checked, _NEAR * near) >= run.reads or past > 2 * run.seconds:
                 return rounds
             left = _SHORTEST
         one = await play(cluster, run.seed + len(rounds), min(_ROUND, left), run.rates, run.kinds)
         rounds.append(one)
         checked += one.verdict.reads
+        near += one.verdict.near
         console.print(
             f"seed {one.seed}: {one.verdict.reads:,} reads, {len(one.happened)} faults,"
             f" {len(one.verdict.violations)} violations"
@@ -83,7 +86,8 @@ async def _rounds(cluster: Cluster, run: _Run, console: Console) -> list[Round]:
 def main(  # noqa: PLR0917 - its options
     seconds: Annotated[float, typer.Option(help="How long the load lasts.")] = 600.0,
     least: Annotated[
-        int, typer.Option(help="Go on, at most as long again, until so many reads are checked.")
+        int,
+        typer.Option(help="Go on, at most as long again, for so many reads, a tenth of them near."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of load, faults and delays.")] = 1,
     reads: Annotated[float, typer.Option(help="Calls a second, besides those woken.")] = 130.0,

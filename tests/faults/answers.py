@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from chairside.cache.v1 import analytics_pb2, types_pb2
 from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.values import to_date
-from tests.faults.history import Money, Query, Read, Visit
+from tests.faults.history import Money, Query, Read, Visit, Write
 from tests.faults.shop import ZONE, Shop
 
 __all__ = ["Answered", "Call", "calls_of", "cents_of", "decoded", "touched_by", "visit_of"]
@@ -42,29 +42,42 @@ class Call:
     touches: frozenset[Hashable]
     weight: int = 1
 
+    def after(self, token: bytes) -> bytes:
+        """Return the request for an answer that has seen what the token stands for."""
+        kind = getattr(pb, f"{self.method}Request")
+        fresh = kind(consistency=types_pb2.Consistency(at_least_as_fresh=token))
+        # Messages that follow one another are one message.
+        return self.request + bytes(fresh.SerializeToString())
+
 
 class Answered(NamedTuple):
-    """A call of process number `process`, with its answer as it came."""
+    """A call of process number `process`, with its answer as it came.
+
+    `after` is the mutation whose token it carried.
+    """
 
     call: Call
     process: int
     started: float
     ended: float
     raw: bytes
+    after: Write | None = None
 
 
 def decoded(answered: Iterable[Answered]) -> list[Read]:
     """Take answers apart, into one read for each entry; equal ones are taken apart once."""
     found: list[Read] = []
     known: dict[tuple[int, bytes], Entries] = {}
-    for call, process, started, ended, raw in answered:
+    for call, process, started, ended, raw, after in answered:
         response = getattr(pb, f"{call.method}Response").FromString(raw)
         source = _SOURCES[response.cache_info.source]
         response.ClearField("cache_info")  # It tells an age, which is never the same.
         key = id(call), response.SerializeToString()
         if (entries := known.get(key)) is None:
             entries = known[key] = call.parse(response)
-        found += [Read(query, process, started, ended, answer, source) for query, answer in entries]
+        found += [
+            Read(query, process, started, ended, answer, source, after) for query, answer in entries
+        ]
     return found
 
 

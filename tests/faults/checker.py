@@ -34,7 +34,7 @@ class Verdict:
     """What the checker found; a read is one entry of an answer.
 
     `near` reads began within 5 ms of an acknowledgement, `near_own` of one that had changed
-    the very entry.
+    the very entry; `tokens` carried a mutation's token.
     """
 
     violations: list[Violation] = field(default_factory=list)
@@ -42,6 +42,7 @@ class Verdict:
     hits: int = 0
     near: int = 0
     near_own: int = 0
+    tokens: int = 0
     writes: int = 0
     committed: int = 0
     acknowledged: int = 0
@@ -65,6 +66,7 @@ def check(history: History, *, bound: float = G2_SECONDS) -> Verdict:
         verdict.reads += 1
         verdict.hits += read.source in _CACHED
         verdict.near += _is_near(read, acknowledged)
+        verdict.tokens += read.after is not None
     money = [write for write in writes if write.money is not None]
     for query, asked in reads.items():
         changed = _check_query(history, asked, makers, due, verdict)
@@ -147,11 +149,13 @@ def _check_query(
             ]
     all_of_them = Timelines(timelines)
     # Most reads ask between the same changes for the same answer: judge those once.
-    known: dict[tuple[int, int, int], list[Finding]] = {}
+    known: dict[tuple[int, int, int, int], list[Finding]] = {}
     for read in reads:
-        key = *all_of_them.moment(read.started, read.ended), id(read.answer)
+        key = *all_of_them.moment(read.started, read.ended), id(read.answer), id(read.after)
         if (findings := known.get(key)) is None:
-            allowed = all_of_them.allowed(read.started, read.ended)
+            seen = {} if read.after is None else read.after.visits
+            least = {name: visit.version for name, visit in seen.items()}
+            allowed = all_of_them.allowed(read.started, read.ended, least)
             findings = known[key] = list(judge.judge(history, query, read.answer, allowed))
         verdict.violations += [_violation(read, finding, makers) for finding in findings]
     return changed

@@ -48,7 +48,8 @@ class Write:
 
     `ended` is when the last attempt was answered or given up. `acknowledged` means that
     it was answered with success, `applied_at` when so with `cache_applied`. `committed`
-    is None while nobody knows. `visits` are the versions that it made, by appointment.
+    is None while nobody knows. `visits` are the versions that it made, by appointment, and
+    `left` those known before, where they were. `token` came with the success.
     """
 
     method: str
@@ -59,12 +60,18 @@ class Write:
     applied_at: float | None = None
     committed: bool | None = None
     visits: dict[int, Visit] = field(default_factory=dict)
+    left: list[Visit] = field(default_factory=list)
     money: Money | None = None
+    token: bytes = b""
+    attempts: int = 0
     error: str = ""
 
 
 class Read(NamedTuple):
-    """An entry read: what it showed, in a form of the kind's own (see `answers.py`)."""
+    """An entry read: what it showed, in a form of the kind's own (see `answers.py`).
+
+    `after` is the mutation whose token it carried.
+    """
 
     query: Query
     process: int
@@ -72,6 +79,7 @@ class Read(NamedTuple):
     ended: float
     answer: object
     source: str
+    after: Write | None = None
 
 
 class Service(NamedTuple):

@@ -33,6 +33,8 @@ _MOST_OPEN = 60
 _REPEATED = 0.6
 """How many of the mutations with an unknown outcome are repeated by their request id."""
 _ATTEMPTS = 4
+_TOKENS_APPLIED, _TOKENS_NOT_APPLIED = 0.1, 0.5
+"""How many of the woken readers carry the mutation's token."""
 _IMPATIENT = 0.02
 """Seconds within which a client that cancels does so."""
 
@@ -130,8 +132,8 @@ class Load:
         (call,) = self._random.choices(self._calls, cum_weights=self._weights)
         return self.read(call, self._random.randrange(2))
 
-    async def read(self, call: Call, process: int) -> None:
-        """Read once and record the answer."""
+    async def read(self, call: Call, process: int, after: Write | None = None) -> None:
+        """Read once, with a mutation's token if it is given, and record the answer."""
         if self._open[process] >= _MOST_OPEN:
             self.counts["shed"] += 1
             return
@@ -141,9 +143,8 @@ class Load:
         try:
             channel = self._caches[process]
             path = f"/chairside.cache.v1.CacheService/{call.method}"
-            raw = await self._patient(
-                channel.unary_unary(path)(call.request, timeout=self._patience)
-            )
+            request = call.request if after is None else call.after(after.token)
+            raw = await self._patient(channel.unary_unary(path)(request, timeout=self._patience))
         except grpc.aio.AioRpcError as error:
             self.counts["failed"] += 1
             self.counts[f"read {error.code().name}"] += 1
@@ -154,7 +155,7 @@ class Load:
         finally:
             self._open[process] -= 1
         self.counts["reads answered"] += 1
-        self.answered.append(Answered(call, process, started, self._time(), raw))
+        self.answered.append(Answered(call, process, started, self._time(), raw, after))
 
     async def write(self, woken: int) -> None:
         """Mutate once, perhaps with repeats, record it, and wake readers if it succeeded."""
@@ -170,6 +171,7 @@ class Load:
             channel = self._bookings[process]
             outcome = await self._attempt(channel.unary_unary(path), plan.request)
             write.ended = self._time()
+            write.attempts += 1
             if isinstance(outcome, bytes):
                 applied = self._mutator.learn(write, outcome)
                 write.acknowledged = write.committed = True
@@ -215,11 +217,13 @@ class Load:
             self.counts["cancelled"] += 1
 
     def _wake(self, write: Write, woken: int) -> None:
-        touched = touched_by(write.visits.values(), write.money)
+        touched = touched_by([*write.visits.values(), *write.left], write.money)
+        tokens = _TOKENS_APPLIED if write.applied_at else _TOKENS_NOT_APPLIED
         calls = [call for call in self._calls if call.touches & touched]
         for call in self._random.sample(calls, min(woken, len(calls))):
             for process in range(len(self._caches)):
-                self._start(self.read(call, process))
+                after = write if self._random.random() < tokens else None
+                self._start(self.read(call, process, after))
 
 
 def _reraise_own() -> None:

@@ -46,7 +46,7 @@ def _split(
 ) -> Iterator[tuple[Read, Item, list[Item]]]:
     """Give each read, what it must contain in sum, and what it may contain."""
     dated = sorted(
-        ((due(write), write.started, item(write.money)) for write in writes if write.money),
+        ((due(write), write, item(write.money)) for write in writes if write.money),
         key=lambda one: one[0],
     )
     at, certain = 0, (0, 0)
@@ -55,8 +55,14 @@ def _split(
             one = dated[at][2]
             certain = certain[0] + one[0], certain[1] + one[1]
             at += 1
-        perhaps = [one for _, started, one in dated[at:] if started < read.ended]
-        yield read, certain, perhaps
+        perhaps = []
+        least = certain
+        for _, write, one in dated[at:]:
+            if write is read.after:
+                least = least[0] + one[0], least[1] + one[1]
+            elif write.started < read.ended:
+                perhaps.append(one)
+        yield read, least, perhaps
 
 
 def _problem(shown: Item, certain: Item, perhaps: Sequence[Item]) -> str:

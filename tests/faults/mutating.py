@@ -54,8 +54,11 @@ class Mutator:
         """Take an answer's visits and money into the record; tell whether it was applied."""
         message: Any = getattr(pb, f"{write.method}Response").FromString(response)
         read_answer(write, message)
+        write.token = message.token
         for name, visit in write.visits.items():
             known = self._held.get(name)
+            if known is not None:
+                write.left.append(known)
             if visit.status != HELD:
                 self._held.pop(name, None)
             elif known is None or known.version < visit.version:

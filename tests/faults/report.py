@@ -46,12 +46,14 @@ def summary(
         "reads_from_cache": sum(verdict.hits for verdict in verdicts),
         "reads_within_5_ms": sum(verdict.near for verdict in verdicts),
         "reads_within_5_ms_of_own_change": sum(verdict.near_own for verdict in verdicts),
+        "reads_with_a_token": sum(verdict.tokens for verdict in verdicts),
         "mutations": sum(verdict.writes for verdict in verdicts),
         "mutations_committed": sum(verdict.committed for verdict in verdicts),
         "mutations_acknowledged": sum(verdict.acknowledged for verdict in verdicts),
         "mutations_applied": sum(verdict.applied for verdict in verdicts),
         "committed_without_an_answer": sum(one.resolved for one in rounds),
         "applied_after_healing_seconds": [round(lag, 3) for lag in lags],
+        "acknowledgement_seconds": _spread([wait for one in rounds for wait in one.waits]),
         "faults": len(happened),
         "faults_with_effect": sum(fault.effect > 0 for fault in happened),
         "faults_by_kind": _by_kind(happened),
@@ -65,6 +67,13 @@ def summary(
         "kinds_of_logged_errors": dict(Counter(logged).most_common(20)),
         "first_violations": violations[:20],
     }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    """Return where the middle and the far end of them are."""
+    found = sorted(values) or [0.0]
+    at = {"median": 0.5, "99th percentile": 0.99, "at most": 1.0}
+    return {name: round(found[int(part * (len(found) - 1))], 4) for name, part in at.items()}
 
 
 def _by_kind(happened: Iterable[Happened]) -> dict[str, dict[str, Any]]:

@@ -40,6 +40,7 @@ _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid <
 class Round:
     """What one round gave: `resolved` mutations were found committed without an answer.
 
+    `waits` are the seconds that mutations took which were applied at their first attempt,
     `checking` is how many seconds it took to judge the answers.
     """
 
@@ -52,6 +53,7 @@ class Round:
     proxies: Counter[str] = field(default_factory=Counter)
     resolved: int = 0
     checking: float = 0.0
+    waits: list[float] = field(default_factory=list)
 
 
 async def play(
@@ -110,6 +112,11 @@ async def play(
         _sum(cluster),
         resolved,
         checking,
+        [
+            write.ended - write.started
+            for write in history.writes
+            if write.applied_at is not None and write.attempts == 1
+        ],
     )
 
 

@@ -45,6 +45,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "95 % bound (three divided by the reads)", f"{value:.2g}"
         elif name != "cores" and isinstance(value, int | float):
             yield name.replace("_", " "), f"{value:,}"
+    spread = found["acknowledgement_seconds"].items()
+    yield "acknowledgement", ", ".join(f"{name} {value} s" for name, value in spread)
     if lags := found["applied_after_healing_seconds"]:
         yield "applied after healing", f"median {lags[len(lags) // 2]} s, at most {lags[-1]} s"
 

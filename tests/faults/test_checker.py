@@ -151,6 +151,26 @@ def test_money_that_is_missing_or_made_up_is_found(revenue: object, spent: int) 
         assert _kinds(verdict) == ["stale"]
 
 
+def test_a_token_demands_what_it_stands_for() -> None:
+    """A read that carries it shows the mutation, though that was not applied."""
+    booking = replace(BOOKING, applied_at=None)
+    for query, before, after in SHOWN:
+        reads = [_read(query, answer, 2.1, 2.2) for answer in (before, after)]
+        assert _kinds(_check([booking], *reads)) == []
+        old, new = (read._replace(after=booking) for read in reads)
+        assert _kinds(_check([booking], new)) == []
+        assert "stale" in _kinds(_check([booking], old))
+    paid = _pay(1, 100, 2.0, applied_at=None)
+    for query, before, after in (
+        (REVENUE, (0, 0, 0, 0), (100, 1, 0, 0)),
+        (CLIENTS, (0, 0, None), (100, 0, None)),
+    ):
+        read = _read(query, before, 2.1, 2.2)
+        assert _kinds(_check([paid], read)) == []
+        assert _kinds(_check([paid], read._replace(answer=after, after=paid))) == []
+        assert _kinds(_check([paid], read._replace(after=paid))) == ["stale"]
+
+
 def test_near_reads_are_counted() -> None:
     """A read counts as near if it began within 5 ms of an acknowledgement."""
     reads = [_read(BUSY, {7: (HALF, 2 * HALF)}, at, at + 0.1) for at in (2.001, 2.004, 2.006)]

@@ -7,7 +7,7 @@ answer its mutation changed: what it left alone depends on none of its facts.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tests.faults.history import Write
@@ -82,13 +82,17 @@ class Timeline(Generic[V]):
         """True if no read from now on may show it."""
         return self._least == len(self._values) - 1 and self._values[-1] is None
 
-    def allowed(self, started: float, ended: float) -> list[V | None]:
-        """Return what a read may show; `started` never goes back from call to call."""
+    def allowed(self, started: float, ended: float, least: int = 0) -> list[V | None]:
+        """Return what a read may show; `started` never goes back from call to call.
+
+        `least` is the first version, counted from 1, that will do in any case.
+        """
         while self._next < len(self._due) and self._due[self._next][0] < started:
             self._least = max(self._least, self._due[self._next][1])
             self._next += 1
         most = bisect_left(self._started, ended)
-        return self._values[self._least : max(most, self._least) + 1]
+        least = max(self._least, least)
+        return self._values[least : max(most, least) + 1]
 
 
 class Timelines:
@@ -106,13 +110,21 @@ class Timelines:
         """Name what is allowed to a read: the same for all reads that give the same name."""
         return bisect_left(self._due, started), bisect_left(self._started, ended)
 
-    def allowed(self, started: float, ended: float) -> dict[int, list[Any]]:
-        """Return what a read may show, by name; `started` never goes back from call to call."""
+    def allowed(
+        self, started: float, ended: float, least: Mapping[int, int]
+    ) -> dict[int, list[Any]]:
+        """Return what a read may show, by name; `started` never goes back from call to call.
+
+        `least` are, by name, the first versions that will do in any case.
+        """
         self._latest = max(self._latest, ended)
         while self._waiting and self._waiting[-1].begins < self._latest:
             one = self._waiting.pop()
             self._active[one.name] = one
-        found = {name: one.allowed(started, ended) for name, one in self._active.items()}
+        found = {
+            name: one.allowed(started, ended, least.get(name, 0))
+            for name, one in self._active.items()
+        }
         for name in [name for name, one in self._active.items() if one.gone]:
             del self._active[name]
         return found
