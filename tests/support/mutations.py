@@ -34,18 +34,27 @@ def seed(random: Random) -> int:
     return random.randrange(1 << 40)
 
 
-def moment(random: Random) -> str:
-    """Choose a local time: mostly around the days that are read, at times years away."""
-    far = random.random() < 0.2
-    day = date(2018, 3, 20) + timedelta(
-        days=random.randint(-700, 400) if far else random.randint(-25, 25)
-    )
-    return f"{day} {random.choice(['00:10', '09:00', '10:30', '12:15', '16:00', '22:30', '23:40'])}"
+_MINUTES = ("00:10", "01:30", "02:15", "09:00", "10:30", "12:15", "16:00", "22:30", "23:40")
+
+
+def moment(shop: SmallShop, random: Random) -> str:
+    """Choose a local time: mostly around the days that are read, at times years away.
+
+    And not seldom around the day on which the shop's clocks change.
+    """
+    kind = random.random()
+    if kind < 0.15:
+        day = date(2018, 3, 20) + timedelta(days=random.randint(-700, 400))
+    elif kind < 0.3:
+        day = shop.clock_change + timedelta(days=random.randint(-1, 1))
+    else:
+        day = date(2018, 3, 20) + timedelta(days=random.randint(-25, 25))
+    return f"{day} {random.choice(_MINUTES)}"
 
 
 async def book(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
     """Insert an appointment, some of them pending."""
-    start = shop.at(moment(random))
+    start = shop.at(moment(shop, random))
     end = start + timedelta(minutes=random.choice([15, 45, 90]))
     status = random.choice([*_STATUSES, "pending", "scheduled"])
     return await connection.execute(
@@ -150,7 +159,7 @@ async def pay(connection: asyncpg.Connection, shop: SmallShop, random: Random) -
         random.choice([None, shop.base + random.randint(1, 4)]),
         random.randint(1, 9000),
         random.choice(["completed", "completed", "pending"]),
-        shop.at(moment(random)),
+        shop.at(moment(shop, random)),
     )
 
 
@@ -165,7 +174,7 @@ async def give_back(connection: asyncpg.Connection, shop: SmallShop, random: Ran
         shop.base + random.randint(1, 3),
         random.choice([None, shop.base + random.randint(1, 4)]),
         random.randint(1, 90),
-        shop.at(moment(random)),
+        shop.at(moment(shop, random)),
     )
 
 
@@ -179,7 +188,7 @@ async def correct_payment(
         shop.organization_id,
         seed(random),
         random.randint(1, 9000),
-        shop.at(moment(random)),
+        shop.at(moment(shop, random)),
         shop.base + random.randint(1, 3),
         shop.base + random.randint(1, 4),
         random.choice(["completed", "failed"]),
@@ -195,8 +204,65 @@ async def drop_payment(connection: asyncpg.Connection, shop: SmallShop, random: 
     )
 
 
+async def correct_refund(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Change a refund's amount, day, barber and client."""
+    return await connection.execute(
+        "UPDATE refunds SET amount = $3, refunded_at = $4, barber_id = $5, client_id = $6"
+        f" WHERE id = {one_of('refunds')}",
+        shop.organization_id,
+        seed(random),
+        random.randint(1, 90),
+        shop.at(moment(shop, random)),
+        shop.base + random.randint(1, 3),
+        shop.base + random.randint(1, 4),
+    )
+
+
+async def drop_refund(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Delete a refund."""
+    return await connection.execute(
+        f"DELETE FROM refunds WHERE id = {one_of('refunds')}", shop.organization_id, seed(random)
+    )
+
+
+async def link(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Give a payment to another appointment, or to none."""
+    return await connection.execute(
+        f"UPDATE payments SET appointment_id = CASE WHEN $3 THEN {_APPOINTMENT} END"
+        f" WHERE id = {one_of('payments')}",
+        shop.organization_id,
+        seed(random),
+        random.random() < 0.7,
+    )
+
+
+async def settle(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Change nothing of a payment but its status."""
+    return await connection.execute(
+        f"UPDATE payments SET status = $3 WHERE id = {one_of('payments')}",
+        shop.organization_id,
+        seed(random),
+        random.choice(["completed", "pending", "failed"]),
+    )
+
+
+async def close_day(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Cancel or complete whatever begins within some days, in one statement."""
+    start = shop.at(moment(shop, random))
+    return await connection.execute(
+        "UPDATE appointments SET status = $4, hold_until = NULL, version = version + 1"
+        " WHERE organization_id = $1 AND starts_at >= $2 AND starts_at < $3"
+        " AND status <> 'cancelled'",
+        shop.organization_id,
+        start,
+        start + timedelta(days=2),
+        random.choice(["cancelled", "completed"]),
+    )
+
+
 BOOKING_MUTATIONS: tuple[Mutation, ...] = (
     *(book, book, book, move, move, set_status, set_status, set_status, hand_over, edit, note),
-    *(remove, pay, pay, give_back, correct_payment, drop_payment),
+    *(remove, pay, pay, give_back, correct_payment, drop_payment, correct_refund, drop_refund),
+    *(link, settle, close_day),
 )
 """The more frequent a kind of change is in a shop, the more often it stands here."""

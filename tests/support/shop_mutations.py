@@ -15,7 +15,7 @@ __all__ = ["SETTINGS", "SHOP_MUTATIONS"]
 
 async def take_off(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
     """Give a barber time off, at times for weeks."""
-    start = shop.at(moment(random))
+    start = shop.at(moment(shop, random))
     return await connection.execute(
         "INSERT INTO time_off (organization_id, barber_id, starts_at, ends_at)"
         " VALUES ($1, $2, $3, $4)",
@@ -43,7 +43,7 @@ async def special(connection: asyncpg.Connection, shop: SmallShop, random: Rando
         " ON CONFLICT (barber_id, day) DO UPDATE SET periods = excluded.periods",
         shop.organization_id,
         shop.base + random.randint(1, 3),
-        date.fromisoformat(moment(random)[:10]),
+        date.fromisoformat(moment(shop, random)[:10]),
         random.choice(["{}", "{[600,900)}", "{[0,1440)}"]),
     )
 
@@ -131,6 +131,71 @@ async def new_client(connection: asyncpg.Connection, shop: SmallShop, random: Ra
     )
 
 
+async def new_barber(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Take on a barber who has hours and offers something."""
+    hired = await connection.fetchval(
+        "INSERT INTO barbers (organization_id, name) VALUES ($1, $2) RETURNING id",
+        shop.organization_id,
+        f"Barber {seed(random)}",
+    )
+    await connection.execute(
+        "INSERT INTO weekly_hours (organization_id, barber_id, valid_from, weekday, periods)"
+        " SELECT $1, $2, date '2018-03-15', weekday, '{[600,660)}' FROM generate_series(0, 6)"
+        " weekday",
+        shop.organization_id,
+        hired,
+    )
+    return await connection.execute(
+        "INSERT INTO barber_services (organization_id, barber_id, service_id) VALUES ($1, $2, $3)",
+        shop.organization_id,
+        hired,
+        shop.base + random.randint(1, 3),
+    )
+
+
+async def new_service(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Add a service."""
+    return await connection.execute(
+        "INSERT INTO services (organization_id, name, category, duration_minutes, price)"
+        " VALUES ($1, $2, 'Cut', 30, 10)",
+        shop.organization_id,
+        f"Service {seed(random)}",
+    )
+
+
+async def stop_offering(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Delete what a barber says of a service."""
+    return await connection.execute(
+        "DELETE FROM barber_services WHERE barber_id = $1 AND service_id = $2",
+        shop.base + random.randint(1, 3),
+        shop.base + random.randint(1, 3),
+    )
+
+
+async def drop_week(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Delete a week: the one before it goes on."""
+    return await connection.execute(
+        "DELETE FROM weekly_hours WHERE (barber_id, valid_from) IN (SELECT barber_id, valid_from"
+        " FROM weekly_hours WHERE organization_id = $1"
+        " ORDER BY hashint8extended(barber_id * 1000000 + (valid_from - date '2000-01-01'), $2)"
+        " LIMIT 1)",
+        shop.organization_id,
+        seed(random),
+    )
+
+
+async def move_time_off(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
+    """Give time off to another barber at another time."""
+    return await connection.execute(
+        "UPDATE time_off SET barber_id = $3, starts_at = $4::timestamptz,"
+        f" ends_at = $4 + (ends_at - starts_at) WHERE id = {one_of('time_off')}",
+        shop.organization_id,
+        seed(random),
+        shop.base + random.randint(1, 3),
+        shop.at(moment(shop, random)),
+    )
+
+
 async def settings(connection: asyncpg.Connection, shop: SmallShop, random: Random) -> object:
     """Change the shop's zone, currency, slot interval and horizon."""
     return await connection.execute(
@@ -146,6 +211,7 @@ async def settings(connection: asyncpg.Connection, shop: SmallShop, random: Rand
 
 SHOP_MUTATIONS: tuple[Mutation, ...] = (
     *(take_off, come_back, special, ordinary, week, barber, offer, service, client, new_client),
+    *(new_barber, new_service, stop_offering, drop_week, move_time_off),
 )
 SETTINGS: Mutation = settings
 """Apart, because it touches everything."""

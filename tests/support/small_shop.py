@@ -1,7 +1,7 @@
 """A small shop made by hand, written by SQL: what reports are checked on."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -67,6 +67,18 @@ class SmallShop:
     def base(self) -> int:
         """The number below its first ids."""
         return self.organization_id * 1000
+
+    @property
+    def clock_change(self) -> date:
+        """The local day of early 2018 on which the clocks change; March 20 where they do not."""
+        for number in range(60):
+            midnight = datetime(2018, 2, 15) + timedelta(days=number)  # noqa: DTZ001 - local
+            bounds = (midnight, midnight + timedelta(days=1))
+            first, last = (one.replace(tzinfo=ZoneInfo(self.time_zone)) for one in bounds)
+            # Where midnight itself is left out, both say what was before.
+            if first.utcoffset() != last.utcoffset():
+                return midnight.date()
+        return date(2018, 3, 20)
 
     def at(self, local: str) -> datetime:
         """Turn a local time of the shop into an instant."""

@@ -1,218 +1,257 @@
 """No answer outlives a change of it: random changes, their outbox events, and every query.
 
-After each change every entry is loaded afresh. One whose payload differs must have a tag that
-the change's events touch, or a cache would go on serving the old one. One whose payload is
-the same should survive: the share that does is what the tags' fineness is worth.
+A pair is an entry's answer compared before and after a commit. Where it differs the entry must
+have a tag that the commit's events touch, or a cache would go on serving the old one. Where it
+is the same the entry should survive: the share that does is what the tags' fineness is worth.
 """
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import date, timedelta
-from itertools import groupby, permutations
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
-import asyncpg
 import pytest
-from google.protobuf.json_format import Parse
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from cache_service.invalidation.rules import tags_of
-from cache_service.invalidation.tags import SCOPE
-from cache_service.queries.appointment_stats import StatsArguments, appointment_stats
-from cache_service.queries.availability import AvailabilityDay, availability
-from cache_service.queries.booked_slots import BookedDay, booked_slots
-from cache_service.queries.declare import CachedQuery, LoadContext
-from cache_service.queries.list_appointments import AppointmentPage, list_appointments
-from cache_service.queries.list_barbers import BarberPage, list_barbers
-from cache_service.queries.list_clients import ClientPage, list_clients
-from cache_service.queries.list_services import ServicePage, list_services
-from cache_service.queries.revenue import RevenueArguments, revenue
-from cache_service.queries.roster import RosterArguments, roster
-from cache_service.queries.schedule import ScheduleArguments, schedule
-from cache_service.queries.shop import ShopArguments, shop_settings
-from cache_service.queries.six_figure import SixFigureArguments, six_figure
-from cache_service.queries.user_data import UserArguments, user_data
+from cache_service.edge.declared import discover
+from cache_service.invalidation import rules
 from chairside.cache.v1.events_pb2 import Event
-from service_kit.errors import ServiceError
 from tests.conftest import NewDatabase
-from tests.integration.queries.conftest import NOW
-from tests.support.mutations import BOOKING_MUTATIONS
+from tests.support.cached_entries import Entry, entries_of
+from tests.support.mutations import BOOKING_MUTATIONS, Mutation
+from tests.support.races import RACES, alone, race
 from tests.support.shop_mutations import SETTINGS, SHOP_MUTATIONS
-from tests.support.small_shop import SmallShop, write_small_shop
+from tests.support.small_shop import SmallShop
+from tests.support.tag_property import (
+    Commit,
+    World,
+    missed,
+    open_world,
+    own_tags,
+    shape,
+    told,
+)
 
-SHOPS = (SmallShop(1, "America/New_York"), SmallShop(2, "Asia/Kolkata"))
-MARCH, APRIL, YEAR_BEFORE = date(2018, 3, 1), date(2018, 4, 1), date(2017, 1, 1)
-DAYS = [date(2018, 3, 9) + timedelta(days=n) for n in range(0, 24, 2)]
-
-MUTATIONS = (*BOOKING_MUTATIONS, *SHOP_MUTATIONS)
-CHANGES = 60
+PAIRS = 100_000
+ZONES = (
+    "America/New_York",  # the clocks change at two at night
+    "Asia/Kolkata",  # never
+    "Australia/Lord_Howe",  # by half an hour
+    "Asia/Amman",  # at midnight, which is left out
+    "America/Sao_Paulo",  # at midnight, which comes twice
+)
+MUTATIONS = (*BOOKING_MUTATIONS, *BOOKING_MUTATIONS, *SHOP_MUTATIONS)
+# Each kind of change, and each race in both orders of beginning and of commit.
+EVERY = (
+    *dict.fromkeys(MUTATIONS),
+    *(SETTINGS for _ in ZONES),
+    *((name, how) for name in RACES for how in range(4)),
+)
+ZONE_RACES = tuple(name for name in RACES if name.endswith("zone"))
+_ALONE, _SEVERAL = 0.5, 0.6
+_LEAST_CHANGED, _LEAST_CHANGED_OF_A_QUERY = 5_000, 10
+_SURVIVORS = 0.85
 _LOG = logging.getLogger(__name__)
 
-Entry = tuple[CachedQuery[Any], Any]
+
+async def change_at_random(
+    world: World, random: Random, once: Sequence[Mutation | tuple[str, int]], pairs: int
+) -> None:
+    """Make each change of `once`, then others, until so many pairs are compared."""
+    every = list(once)
+    random.shuffle(every)
+    often = [name for name in RACES if name not in ZONE_RACES]
+    while every or world.pairs < pairs:
+        kind = random.random()
+        if every:
+            chosen = every.pop()
+        elif kind < _ALONE:
+            chosen = random.choice(MUTATIONS)
+        elif kind < _SEVERAL:
+            await alone(world, random.choices(MUTATIONS, k=3), random)
+            continue
+        else:
+            chosen = (random.choice(often), random.randrange(4))
+        if isinstance(chosen, tuple):
+            name, how = chosen
+            await race(world, RACES[name], random, turned=how > 1, late=bool(how % 2))
+        else:
+            await alone(world, [chosen], random)
 
 
-def entries_of(shop: SmallShop) -> list[Entry]:
-    """List entries of every query, such as a busy cache would hold."""
-    org, base = shop.organization_id, shop.base
-    barbers = [base + n for n in (1, 2, 3)]
-    clients = [base + n for n in range(1, 6)]
-    found: list[Entry] = [(shop_settings, ShopArguments(org)), (roster, RosterArguments(org))]
-    found += [(schedule, ScheduleArguments(org, barber)) for barber in barbers]
-    found += [(booked_slots, BookedDay(org, barber, day)) for barber in barbers for day in DAYS]
-    found += [
-        (availability, AvailabilityDay(org, barber, base + 1, day))
-        for barber in barbers
-        for day in DAYS
-    ]
-    found += [(user_data, UserArguments(org, client)) for client in clients]
-    pages: list[tuple[Any, ...]] = [
-        (0, 0, 0, (), None, None),
-        (0, 0, 0, (), MARCH, APRIL),
-        (0, 0, 0, ("completed",), YEAR_BEFORE, date(2018, 1, 1)),
-        (0, 0, base + 1, (), MARCH, None),
-        *((barber, 0, 0, (), None, None) for barber in barbers),
-        *((barber, 0, 0, (), MARCH, APRIL) for barber in barbers),
-        *((0, client, 0, (), None, None) for client in clients),
-        (base + 1, base + 1, 0, ("scheduled", "confirmed"), MARCH, date(2018, 6, 1)),
-    ]
-    found += [(list_appointments, AppointmentPage(org, *page, 500, ())) for page in pages]
-    found += [
-        (list_clients, ClientPage(org, text, gone, 3, 0))
-        for text in ("", "a")
-        for gone in (True, False)
-    ]
-    found += [
-        (list_services, ServicePage(org, "", barber, barber == 0, 50, 0))
-        for barber in (0, *barbers)
-    ]
-    found += [
-        (list_barbers, BarberPage(org, service, service == 0, 50, 0)) for service in (0, base + 1)
-    ]
-    for who in (0, *barbers):
-        for days in ((MARCH, APRIL), (YEAR_BEFORE, date(2018, 1, 1))):
-            found.append((revenue, RevenueArguments(org, who, *days, "month")))
-            found.append((appointment_stats, StatsArguments(org, who, *days)))
-        for as_of in (APRIL, date(2017, 12, 1)):
-            found.append((six_figure, SixFigureArguments(org, who, as_of, 1000.0)))
-    return found
-
-
-def _together(entry: Entry) -> tuple[object, ...]:
-    """Tell what entries are loaded at once: such as are all there, or all an error."""
-    query, arguments = entry
-    one = {"availability": "barber_id", "user_data": "client_id"}.get(query.name, "organization_id")
-    return query.name, getattr(arguments, one)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened to entries over a run; `needed` counts changes only one tag told."""
-
-    changes: int = 0
-    changed: Counter[str] = field(default_factory=Counter)
-    unchanged: int = 0
-    survived: int = 0
-    missed: list[str] = field(default_factory=list)
-    needed: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-class Shop:
-    """The shops' database, the entries of one of them, and what changes do to those."""
-
-    def __init__(self, connection: asyncpg.Connection, reader: AsyncEngine) -> None:
-        self.connection = connection
-        self._reader = reader
-        self.entries: list[Entry] = []
-        self.payloads: list[bytes | None] = []
-
-    async def load(self, entries: list[Entry]) -> list[bytes | None]:
-        """Load entries; None where that is an error, which no cache keeps."""
-        found: list[bytes | None] = []
-        async with self._reader.connect() as connection:
-            context = LoadContext(connection, NOW)
-            for _, batch in groupby(entries, key=_together):
-                queries, arguments = zip(*batch, strict=True)
-                try:
-                    found += await queries[0].load(context, arguments)
-                except ServiceError:
-                    found += [None] * len(arguments)
-        return found
-
-    async def touched(self) -> dict[int, frozenset[str]]:
-        """Take the outbox's events and return the tags that they touch, by organization."""
-        found: dict[int, frozenset[str]] = {}
-        for row in await self.connection.fetch("DELETE FROM outbox RETURNING event::text"):
-            event = Parse(row["event"], Event())
-            found[event.organization_id] = found.get(event.organization_id, frozenset()) | tags_of(
-                event
-            )
-        return found
-
-    async def settle(self, name: str, tally: Tally) -> None:
-        """Load everything again after a change, and count what its events told."""
-        touched = await self.touched()
-        tally.changes += 1
-        payloads = await self.load(self.entries)
-        for (query, arguments), before, after in zip(
-            self.entries, self.payloads, payloads, strict=True
-        ):
-            if before is None:
-                continue
-            told = touched.get(arguments.organization_id, frozenset())
-            own = told & {SCOPE, *query.tags(arguments)}
-            if before == after:
-                tally.unchanged += 1
-                tally.survived += not own
-                continue
-            tally.changed[query.name] += 1
-            if not own:
-                tally.missed.append(f"{name}: {query.key(arguments)}, touched {sorted(told)}")
-            elif len(own) == 1:
-                (tag,) = own
-                tally.needed[query.name, tag.split(":")[0]] += 1
-        self.payloads = payloads
+async def run(new_database: NewDatabase, number: int, pairs: int) -> list[Commit]:
+    """Change a shop of its own zone; the shop beside it must not notice."""
+    zone, other = ZONES[number], ZONES[number - 1]
+    beside = SmallShop(2, other)
+    async with open_world(new_database, SmallShop(1, zone), beside=[beside]) as world:
+        theirs = await world.load(entries_of(beside))
+        random = Random(number)  # noqa: S311 - a test's
+        await change_at_random(world, random, EVERY[number :: len(ZONES)], pairs)
+        assert await world.load(entries_of(beside)) == theirs
+        return world.commits
 
 
 @pytest.fixture(scope="module")
-async def shop(new_database: NewDatabase) -> AsyncIterator[Shop]:
-    """Write two shops into a database to be changed at random."""
-    async with new_database() as database:
-        connection = await asyncpg.connect(database.url)
-        for one in SHOPS:
-            await write_small_shop(connection, one)
-        await connection.execute("DELETE FROM outbox")
-        url = database.cache_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-        engine = create_async_engine(url, isolation_level="REPEATABLE READ")
-        yield Shop(connection, engine)
-        await engine.dispose()
-        await connection.close()
+async def commits(new_database: NewDatabase) -> list[Commit]:
+    """Change shops in several zones at random, side by side."""
+    async with asyncio.TaskGroup() as group:
+        runs = [
+            group.create_task(run(new_database, number, PAIRS // len(ZONES)))
+            for number in range(len(ZONES))
+        ]
+    return [commit for one in runs for commit in one.result()]
 
 
-async def test_every_changed_answer_has_a_touched_tag(shop: Shop) -> None:
-    """Random changes: none leaves a changed answer untouched, and most answers survive."""
-    random, tally = Random(1), Tally()  # noqa: S311 - a test's, not a secret's
-    for mine, other in permutations(SHOPS):
-        theirs = await shop.load(entries_of(other))
-        shop.entries = entries_of(mine)
-        shop.payloads = await shop.load(shop.entries)
-        queue = [*SHOP_MUTATIONS, *random.choices(MUTATIONS, k=CHANGES)]
-        random.shuffle(queue)
-        queue.insert(CHANGES // 2, SETTINGS)
-        for mutate in queue:
-            try:
-                async with shop.connection.transaction():
-                    await mutate(shop.connection, mine, random)
-            except asyncpg.ExclusionViolationError:
-                continue  # the time is taken
-            await shop.settle(mutate.__name__, tally)
-        assert await shop.load(entries_of(other)) == theirs
-    assert tally.missed == []
-    # The check bites: answers of every query did change, and many a change only one tag told.
-    assert set(tally.changed) == {query.name for query, _ in shop.entries}
-    assert tally.needed.total() > tally.changes
-    share = tally.survived / tally.unchanged
-    _LOG.info("%.3f of the unchanged answers survive; told by one tag: %s", share, tally.needed)
-    assert share > 0.9
+async def test_every_changed_answer_has_a_touched_tag(commits: Sequence[Commit]) -> None:
+    """A hundred thousand pairs: no changed answer is untouched, and most others survive."""
+    assert list(missed(commits)) == []
+    pairs, changed, dropped = Counter[str](), Counter[str](), Counter[str]()
+    for commit in commits:
+        changed.update(query.name for query, _ in commit.changed)
+        pairs.update(query.name for query, _ in (*commit.changed, *commit.unchanged))
+        touched = {shop: told(commit, shop) for shop in (1, 2)}
+        dropped.update(
+            entry[0].name
+            for entry in commit.unchanged
+            if touched[entry[1].organization_id] & own_tags(entry)
+        )
+    kept = 1 - dropped.total() / (pairs.total() - changed.total())
+    for name in sorted(pairs):
+        of_name = pairs[name], changed[name], dropped[name]
+        _LOG.info("%s: %d pairs, %d changed, %d dropped for nothing", name, *of_name)
+    _LOG.info("%d commits; %.3f of the unchanged answers survive", len(commits), kept)
+    assert pairs.total() >= PAIRS
+    # The check bites: answers of every query did change, and often.
+    assert changed.total() >= _LEAST_CHANGED
+    few = {query.name for query in discover() if changed[query.name] < _LEAST_CHANGED_OF_A_QUERY}
+    assert few == set()
+    assert kept > _SURVIVORS
+
+
+async def test_every_race_was_run_in_both_orders(commits: Sequence[Commit]) -> None:
+    """Of each race both transactions committed, whichever began first and ended first."""
+    names = {commit.name for commit in commits}
+    for race_name in RACES:
+        for which in ("first", "second"):
+            ran = {name for name in names if name.startswith(f"{which} of {race_name}")}
+            assert ran, f"no {which} of {race_name} was committed"
+
+
+SHAPES = [
+    *("organization", "barbers", "services", "clients", "bookings"),
+    *("barber:#", "service:#", "client:#", "schedule:#", "day:#:#", "busy:#:#"),
+    *("hours:shop", "hours:barber:#", "openings:shop:#", "openings:barber:#:#"),
+    *("bookings:shop:#", "bookings:barber:#:#", "bookings:barber:#", "bookings:client:#"),
+    *("money:shop:#", "money:barber:#:#", "money:client:#", "earned:shop:#", "earned:barber:#:#"),
+    *("visits:shop:#x#", "visits:barber:#:#x#", "spent:shop:#x#", "spent:barber:#:#x#"),
+]
+"""Every kind of tag that the rules tell; a new one belongs here."""
+
+
+async def test_the_controls_leave_out_every_kind_of_tag(commits: Sequence[Commit]) -> None:
+    """What the events of the run told is all among what the controls leave out."""
+    assert {shape(tag) for commit in commits for tag in told(commit, 1)} <= set(SHAPES)
+
+
+@pytest.mark.parametrize("left_out", SHAPES)
+async def test_leaving_out_a_tag_is_noticed(commits: Sequence[Commit], left_out: str) -> None:
+    """Rules that never tell one kind of tag miss a changed answer in the same run."""
+
+    def tags_of(event: Event) -> frozenset[str]:
+        return frozenset(tag for tag in rules.tags_of(event) if shape(tag) != left_out)
+
+    assert next(missed(commits, tags_of), None) is not None
+
+
+def _without_old(event: Event) -> None:
+    change = getattr(event, str(event.WhichOneof("change")))
+    if "old" in change.DESCRIPTOR.fields_by_name and change.HasField("new"):
+        change.ClearField("old")
+
+
+def _without_new(event: Event) -> None:
+    change = getattr(event, str(event.WhichOneof("change")))
+    if "new" in change.DESCRIPTOR.fields_by_name and change.HasField("old"):
+        change.ClearField("new")
+
+
+def _one_day(event: Event) -> None:
+    for side in (event.appointment.old, event.appointment.new):
+        if side.HasField("blocked_from"):
+            side.blocked_from.CopyFrom(side.date)
+            side.blocked_to.CopyFrom(side.date)
+
+
+def _slots_stay(event: Event) -> None:
+    if event.HasField("appointment"):
+        event.appointment.availability_unchanged = True
+
+
+def _money_of_the_appointment(event: Event) -> None:
+    for side in (event.payment.old, event.payment.new):
+        if side.appointment_id:
+            side.date.CopyFrom(side.appointment_date)
+
+
+def _earned_when_paid(event: Event) -> None:
+    for side in (event.payment.old, event.payment.new):
+        if side.appointment_id:
+            side.appointment_date.CopyFrom(side.date)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _without_old,
+        _without_new,
+        _one_day,
+        _slots_stay,
+        _money_of_the_appointment,
+        _earned_when_paid,
+    ],
+)
+async def test_events_that_tell_less_are_noticed(
+    commits: Sequence[Commit], spoil: Callable[[Event], None]
+) -> None:
+    """Events without one of their facts miss a changed answer in the same run."""
+
+    def tags_of(event: Event) -> frozenset[str]:
+        spoiled = Event()
+        spoiled.CopyFrom(event)
+        spoil(spoiled)
+        return rules.tags_of(spoiled)
+
+    assert next(missed(commits, tags_of), None) is not None
+
+
+@pytest.mark.parametrize(
+    ("query_name", "left_out"),
+    [
+        ("appointment_stats", "services"),
+        ("appointments", "bookings:client:#"),
+        ("availability", "service:#"),
+        ("availability", "hours:barber:#"),
+        ("booked_slots", "busy:#:#"),
+        ("revenue", "money:shop:#"),
+        ("roster", "services"),
+        ("services", "barber:#"),
+        ("lifetime_value", "spent:shop:#x#"),
+        ("retention", "visits:barber:#:#x#"),
+        ("six_figure", "visits:shop:#x#"),
+        ("user_data", "money:client:#"),
+    ],
+)
+async def test_a_query_without_one_of_its_tags_is_noticed(
+    commits: Sequence[Commit], query_name: str, left_out: str
+) -> None:
+    """A query that names one kind of its tags no more misses a change of its answers."""
+
+    def tags(entry: Entry) -> frozenset[str]:
+        own = own_tags(entry)
+        if entry[0].name != query_name:
+            return own
+        return frozenset(tag for tag in own if shape(tag) != left_out)
+
+    miss = next(missed(commits, tags=tags), None)
+    assert miss is not None
+    assert f": {query_name} " in miss
