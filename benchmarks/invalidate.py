@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
+import random
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -25,13 +25,17 @@ from google.type.date_pb2 import Date
 from benchmarks.report import Bound, Section
 from benchmarks.servers import Stand, serve_cache, stand
 from cache_service.coherence.entry import Entry, encode
+from cache_service.coherence.era import Era
 from cache_service.coherence.ports import Filled
 from cache_service.invalidation.tags import SCOPE
 from cache_service.queries.availability import AvailabilityDay, availability
-from cache_service.stores.redis.connection import Address, MultiplexedConnection
+from cache_service.stores.redis.address import Address, Fixed
+from cache_service.stores.redis.channels import Channels
+from cache_service.stores.redis.connection import MultiplexedConnection
 from cache_service.stores.redis.store import RedisStore
 from chairside.cache.v1 import cache_service_pb2, events_pb2, types_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
+from service_kit.postgres import DATABASE_IDENTITY
 
 if TYPE_CHECKING:
     from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
@@ -55,6 +59,7 @@ class _Side:
     organization_id: int
     stub: CacheServiceAsyncStub
     store: RedisStore
+    era: Era
     seconds: list[float] = field(default_factory=list)
 
     async def invalidate(self, day: date) -> float:
@@ -85,10 +90,12 @@ class _Side:
     async def _put(self, arguments: AvailabilityDay) -> None:
         key = availability.key(arguments)
         tags = (SCOPE, *availability.tags(arguments))
-        nonces = tuple(await self.store.claim(self.organization_id, tags))
+        nonces = tuple(await self.store.claim(self.era, self.organization_id, tags))
         entry = Entry(_PAYLOAD, "1:1:", time.time())
-        raw = encode(self.store.full_key(self.organization_id, key), b"".join(nonces), entry)
-        await self.store.put(self.organization_id, Filled(key, tags, nonces, raw, _TTL))
+        raw = encode(
+            self.store.full_key(self.era, self.organization_id, key), b"".join(nonces), entry
+        )
+        await self.store.put(self.era, self.organization_id, Filled(key, tags, nonces, raw, _TTL))
 
 
 def _date(day: date) -> Date:
@@ -107,16 +114,17 @@ def _entries(organization_id: int, count: int) -> Iterator[AvailabilityDay]:
 
 async def _open(stack: AsyncExitStack, at: Stand, entries: int) -> _Side:
     service = await stack.enter_async_context(serve_cache(at))
-    connection = MultiplexedConnection(Address.from_url(at.valkey.url), timeout=10.0)
+    channels = Channels("benchmark")
+    connection = MultiplexedConnection(Fixed(Address.from_url(at.valkey.url)), timeout=10.0)
     await connection.open()
     stack.push_async_callback(connection.close)
     database = await asyncpg.connect(at.url)
-    epoch = await database.fetchval("SELECT epoch::text FROM authority")
+    epoch, server = await database.fetchrow("SELECT epoch::text, redis_identity FROM authority")
+    name, _ = await database.fetchrow(DATABASE_IDENTITY)
     await database.close()
-    store = RedisStore(connection, os.urandom)
-    store.adopt(epoch)
+    store = RedisStore(connection, channels, random.randbytes)
     channel = await stack.enter_async_context(grpc.aio.insecure_channel(service.address))
-    side = _Side(at.organization_id, CacheServiceStub(channel), store)
+    side = _Side(at.organization_id, CacheServiceStub(channel), store, Era(name, epoch, server))
     await side.fill(_entries(at.organization_id, entries))
     return side
 

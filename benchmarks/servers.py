@@ -190,8 +190,12 @@ def serve_booking(at: Stand, cache: MeasuredService) -> MeasuredService:
     )
 
 
-def serve_cache(at: Stand) -> MeasuredService:
-    """Return the cache service, to be entered; access log and metrics are on."""
+def serve_cache(at: Stand, *, memory_bytes: int | None = None) -> MeasuredService:
+    """Return the cache service, to be entered; access log and metrics are on.
+
+    `memory_bytes` 0 has every hit come from Valkey; None is the default.
+    """
+    memory = {} if memory_bytes is None else {"CHAIRSIDE_CACHE_MEMORY_BYTES": str(memory_bytes)}
     return MeasuredService(
         "cache_service",
         {
@@ -203,6 +207,7 @@ def serve_cache(at: Stand) -> MeasuredService:
             "CHAIRSIDE_CACHE_TTLS": '{"availability": 86400}',
             # Nor may a busy machine look like a Redis that is away.
             "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
+            **memory,
         },
         at.directory,
         at.server_core,
