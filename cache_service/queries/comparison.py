@@ -20,7 +20,17 @@ from chairside.cache.v1 import analytics_pb2, cache_service_pb2
 from service_kit.validation import Violations
 from service_kit.values import to_date
 
-__all__ = ["COLUMNS", "ComparisonArguments", "comparison", "comparison_of", "days_compared"]
+__all__ = [
+    "COLUMNS",
+    "SIDES",
+    "SIDE_NAMES",
+    "ComparisonArguments",
+    "comparison",
+    "comparison_of",
+    "days_compared",
+    "sides_of",
+    "tags_of_comparison",
+]
 
 _DAY = timedelta(days=1)
 _AGAINST = {
@@ -47,15 +57,15 @@ COLUMNS = f"""
     {reports_sql.money_by_day(*_PREVIOUS)} AS previous_money,
     {reports_sql.totals(*_PREVIOUS)} AS previous_totals"""
 """What `comparison_of` takes of a row."""
+SIDES = """CAST(:current_firsts AS date[]), CAST(:current_lasts AS date[]),
+        CAST(:previous_firsts AS date[]), CAST(:previous_lasts AS date[])"""
+"""The arrays of the days asked for, and below the names of theirs that `COLUMNS` has."""
+SIDE_NAMES = "current_first, current_last, previous_first, previous_last"
 _SQL = text(f"""
     {reports_sql.HEAD}, {COLUMNS}
     FROM organizations shop
-    CROSS JOIN unnest(
-        CAST(:barber_ids AS bigint[]),
-        CAST(:current_firsts AS date[]), CAST(:current_lasts AS date[]),
-        CAST(:previous_firsts AS date[]), CAST(:previous_lasts AS date[])
-    ) WITH ORDINALITY
-        AS asked (barber_id, current_first, current_last, previous_first, previous_last, number)
+    CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), {SIDES}) WITH ORDINALITY
+        AS asked (barber_id, {SIDE_NAMES}, number)
     WHERE shop.id = :organization_id
 """)
 
@@ -93,6 +103,12 @@ def days_compared(as_of: date, against: str) -> tuple[date, date, date, date]:
     return first, as_of, before, min(before + (as_of - first), first)
 
 
+def sides_of(days: Sequence[tuple[date, date, date, date]]) -> dict[str, object]:
+    """Return the parameters of `SIDES` for what `days_compared` gave."""
+    names = ("current_firsts", "current_lasts", "previous_firsts", "previous_lasts")
+    return {name: list(column) for name, column in zip(names, zip(*days, strict=True), strict=True)}
+
+
 def _arguments(
     request: cache_service_pb2.GetAnalyticsRequest, today: date | None
 ) -> list[ComparisonArguments]:
@@ -110,30 +126,27 @@ def _arguments(
     ]
 
 
-def _tags(arguments: ComparisonArguments) -> tuple[str, ...]:
-    first, last, before, before_last = days_compared(arguments.as_of, arguments.against)
+def tags_of_comparison(barber: int, as_of: date, against: str) -> tuple[str, ...]:
+    """Return the tags of what the report says of a barber (0: the shop) up to a day."""
+    first, last, before, before_last = days_compared(as_of, against)
     months = (*tags.months(before, before_last), *tags.months(first, last))
     return (
-        *reports.subject_tags(arguments.barber_id),
-        *(tags.money(arguments.barber_id, month) for month in months),
-        *(tags.bookings(arguments.barber_id, month) for month in months),
+        *reports.subject_tags(barber),
+        *(tags.money(barber, month) for month in months),
+        *(tags.bookings(barber, month) for month in months),
     )
 
 
 @cache_analytics(
     "comparison",
     ttl=timedelta(minutes=10),
-    tags=_tags,
+    tags=lambda one: tags_of_comparison(one.barber_id, one.as_of, one.against),
     rpc=Rpc("comparison", _arguments, needs_today=reports.needs_as_of),
 )
 async def comparison(context: LoadContext, arguments: Sequence[ComparisonArguments]) -> list[bytes]:
     """Load comparisons; NotFound: the organization or the barber."""
     days = [days_compared(one.as_of, one.against) for one in arguments]
-    names = ("current_firsts", "current_lasts", "previous_firsts", "previous_lasts")
-    parameters: dict[str, object] = {
-        name: list(column) for name, column in zip(names, zip(*days, strict=True), strict=True)
-    }
-    rows = await reports.load_rows(context.connection, _SQL, arguments, parameters)
+    rows = await reports.load_rows(context.connection, _SQL, arguments, sides_of(days))
     return [
         cache_service_pb2.GetAnalyticsResponse(
             comparison=comparison_of(one.as_of, one.against, row)

@@ -25,6 +25,7 @@ __all__ = [
     "LifetimeValueArguments",
     "lifetime_value",
     "lifetime_value_of",
+    "mean_predicted",
     "tags_of_value",
 ]
 
@@ -155,6 +156,16 @@ def lifetime_value_of(as_of: date, row: Any) -> analytics_pb2.LifetimeValueRepor
             types_pb2.CLIENT_SEGMENT_UNSPECIFIED, [g for g in groups if g.at_risk], currency
         ),
         top_at_risk_clients=[_client(client, currency) for client in top_at_risk or ()],
+    )
+
+
+def mean_predicted(row: Any) -> Decimal | None:  # noqa: ANN401 - a row with COLUMNS
+    """Tell the mean predicted value of a row's clients, unrounded; None if there are none."""
+    found, *_ = json.loads(row.valued, parse_float=Decimal)
+    groups = [_Group(*group) for group in found or ()]
+    return ratio(
+        sum((group.predicted for group in groups), Decimal(0)),
+        sum(group.clients for group in groups),
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "RangeArguments",
     "as_of_day",
     "cents",
+    "days_and_day",
     "load_ranges",
     "load_rows",
     "needs_as_of",
@@ -72,9 +73,16 @@ def as_of_day(found: Violations, request: Request, today: date | None) -> date:
         _refuse(found, request, "start_date")
     if request.HasField("end_date"):
         _refuse(found, request, "end_date")
-    day = found.date("as_of_date", request.as_of_date, has=request.HasField("as_of_date"))
-    # Without a day there is a violation, of the day or of the organization.
-    return day or today or date.min
+    return _day(found, request, today)
+
+
+def days_and_day(
+    found: Violations, request: Request, today: date | None
+) -> tuple[date, date, date]:
+    """Read who and when of a report that takes both a range and a day to count back from."""
+    _who(found, request)
+    start, end = required_range(found, request, most=MAX_RANGE_DAYS)
+    return start, end, _day(found, request, today)
 
 
 def needs_as_of(request: Request) -> bool:
@@ -85,6 +93,12 @@ def needs_as_of(request: Request) -> bool:
 def _who(found: Violations, request: Request) -> None:
     found.id("organization_id", request.organization_id)
     found.optional_id("barber_id", request.barber_id)
+
+
+def _day(found: Violations, request: Request, today: date | None) -> date:
+    day = found.date("as_of_date", request.as_of_date, has=request.HasField("as_of_date"))
+    # Without a day there is a violation, of the day or of the organization.
+    return day or today or date.min
 
 
 def _refuse(found: Violations, request: Request, field: str) -> None:

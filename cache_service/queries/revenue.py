@@ -18,7 +18,7 @@ from chairside.cache.v1 import analytics_pb2, cache_service_pb2
 from service_kit.validation import Violations
 from service_kit.values import to_date
 
-__all__ = ["DayMoney", "RevenueArguments", "read_days", "revenue", "sum_of"]
+__all__ = ["DayMoney", "RevenueArguments", "period_of", "read_days", "revenue", "sum_of"]
 
 _DAY = timedelta(days=1)
 _GROUPS = {
@@ -70,6 +70,11 @@ class DayMoney:
     def revenue(self) -> Decimal:
         """Completed payments less refunds."""
         return self.paid - self.refunded
+
+    @property
+    def mean_payment(self) -> Decimal | None:
+        """The mean completed payment; absent if there is none."""
+        return ratio(self.paid, self.payments)
 
 
 def read_days(aggregated: str | None) -> dict[date, DayMoney]:
@@ -133,12 +138,12 @@ async def revenue(context: LoadContext, arguments: Sequence[RevenueArguments]) -
 
 def _report(arguments: RevenueArguments, days: Mapping[date, DayMoney], currency: str) -> bytes:
     report = analytics_pb2.RevenueReport(
-        total=_period("", arguments.start, arguments.end, sum_of(days.values()), currency)
+        total=period_of("", arguments.start, arguments.end, sum_of(days.values()), currency)
     )
     length = _LABELS[arguments.group_by]
     for first, (start, end, moneys) in _periods(arguments, days).items():
         label = first.isoformat()[:length]
-        report.series.append(_period(label, start, end, sum_of(moneys), currency))
+        report.series.append(period_of(label, start, end, sum_of(moneys), currency))
     return cache_service_pb2.GetAnalyticsResponse(revenue=report).SerializeToString()
 
 
@@ -158,9 +163,10 @@ def _periods(
     return periods
 
 
-def _period(
+def period_of(
     label: str, start: date, end: date, money: DayMoney, currency: str
 ) -> analytics_pb2.RevenuePeriod:
+    """Tell the money of a period by its label, of the local days [start, end)."""
     return analytics_pb2.RevenuePeriod(
         period=label,
         start_date=to_date(start),

@@ -45,7 +45,7 @@ class Measured:
     @property
     def ticket(self) -> Decimal | None:
         """The mean completed payment; absent if there is none."""
-        return ratio(self.month.paid, self.month.payments)
+        return self.month.mean_payment
 
     @property
     def utilisation(self) -> Decimal:
