@@ -5,10 +5,10 @@ longer there.
 """
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,8 @@ import asyncpg
 from rich.console import Console
 
 from booking_service.importing import GeneratorOptions, generate
+from booking_service.importing.copying import take_ids
+from tests.integration.analytics.takings import Takings
 
 __all__ = ["RoughShop", "write_rough_shop"]
 
@@ -30,6 +32,10 @@ NIGHTS = (
     *(date(2019, 11, 2), date(2019, 11, 3), date(2020, 3, 7), date(2020, 3, 8)),
 )
 _PERIODS = ("{}", "{[0,300)}", "{[90,210),[1200,1440)}", "{[0,1440)}")
+_APPOINTMENT = (
+    *("id", "organization_id", "barber_id", "service_id", "client_id", "status"),
+    *("starts_at", "ends_at", "blocked_from", "blocked_until", "price"),
+)
 _OVER = ("completed", "completed", "completed", "cancelled", "no_show", "scheduled", "in_progress")
 
 
@@ -76,8 +82,9 @@ async def write_rough_shop(
     random = Random(seed)  # noqa: S311 - it makes up rows, not secrets
     async with connection.transaction():
         await _write_hours(connection, shop, random)
-        await _write_nights(connection, shop, random)
-        await _write_money(connection, shop, random)
+        money = await _write_nights(connection, shop, random)
+        _sell(shop, random, money)
+        await money.write(connection)
         await _take_away(connection, shop)
     return shop
 
@@ -115,81 +122,46 @@ def _nights(shop: RoughShop, random: Random) -> Iterator[tuple[int, datetime, in
             yield barber, shop.at(day, random.choice((-90, 200))), random.choice((20, 45))
 
 
-async def _write_nights(connection: asyncpg.Connection, shop: RoughShop, random: Random) -> None:
+async def _write_nights(connection: asyncpg.Connection, shop: RoughShop, random: Random) -> Takings:
     """Book at night, often the same clients, so that some come twice on a day; some for money."""
-    present = shop.at(PRESENT, 0)
-    for barber, start, length in _nights(shop, random):
+    present, money, rows = (
+        shop.at(PRESENT, 0),
+        Takings(shop.organization_id, shop.barbers, random),
+        [],
+    )
+    busy: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for row in await connection.fetch(
+        "SELECT barber_id, blocked_from, blocked_until FROM appointments"
+        " WHERE organization_id = $1 AND status <> 'cancelled'",
+        shop.organization_id,
+    ):
+        busy[row["barber_id"]].append((row["blocked_from"], row["blocked_until"]))
+    nights = list(_nights(shop, random))
+    keys = await take_ids(connection, "appointments", len(nights))
+    for key, (barber, start, length) in zip(keys, nights, strict=True):
         end = start + length * _MINUTE
-        taken = await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM appointments WHERE barber_id = $1 AND status <> 'cancelled'"
-            " AND blocked_from < $3 AND $2 < blocked_until)",
-            barber,
-            start,
-            end,
-        )
+        taken = any(since < end and start < until for since, until in busy[barber])
         status = "cancelled" if taken else random.choice(_OVER)
         if start >= present and status in {"completed", "no_show", "in_progress"}:
             status = "confirmed"
+        if status != "cancelled":
+            busy[barber].append((start, end))
         client = random.choice((None, *shop.clients[:12], *shop.clients[:12]))
-        booked = await connection.fetchval(
-            "INSERT INTO appointments (organization_id, barber_id, service_id, client_id, status,"
-            " starts_at, ends_at, blocked_from, blocked_until, price)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $6, $7, 30) RETURNING id",
-            shop.organization_id,
-            barber,
-            random.choice(shop.services),
-            client,
-            status,
-            start,
-            end,
-        )
+        service = random.choice(shop.services)
+        times = start, end, start, end
+        rows.append((key, shop.organization_id, barber, service, client, status, *times, 30))
         if start < present and random.random() < 0.5:
-            await _pay(connection, shop, random, appointment=booked, client=client, at=end)
+            money.take(key, client, end)
+    await connection.copy_records_to_table("appointments", records=rows, columns=_APPOINTMENT)
+    return money
 
 
-async def _pay(
-    connection: asyncpg.Connection,
-    shop: RoughShop,
-    random: Random,
-    *,
-    appointment: int | None,
-    client: int | None,
-    at: datetime,
-) -> None:
-    """Take money, by anybody at work; not all of it arrives, and some goes back."""
-    status = random.choice(("completed", "completed", "completed", "pending", "failed"))
-    payment = await connection.fetchval(
-        "INSERT INTO payments (organization_id, appointment_id, barber_id, client_id, amount,"
-        " status, paid_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-        shop.organization_id,
-        appointment,
-        random.choice(shop.barbers),
-        client,
-        Decimal(random.randrange(1, 12_000)) / 100,
-        status,
-        at + random.choice((0, 0, 30, 24 * 60)) * _MINUTE,
-    )
-    if random.random() < 0.4:
-        await connection.execute(
-            "INSERT INTO refunds (organization_id, payment_id, appointment_id, barber_id,"
-            " client_id, amount, refunded_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            shop.organization_id,
-            random.choice((payment, None)),
-            random.choice((appointment, None)),
-            random.choice(shop.barbers),
-            random.choice((client, None)),
-            Decimal(random.randrange(1, 20_000)) / 100,
-            at + random.choice((0, 600, 40 * 24 * 60)) * _MINUTE,
-        )
-
-
-async def _write_money(connection: asyncpg.Connection, shop: RoughShop, random: Random) -> None:
+def _sell(shop: RoughShop, random: Random, money: Takings) -> None:
     """Sell over the counter, to clients and to nobody, around midnights; and years before."""
     for day in (*NIGHTS, START - timedelta(days=700)):
         for minute in (-1, 0, 1, 600):
             client = random.choice((None, *shop.clients[:30], shop.clients[-1]))
-            at = shop.at(day, minute)
-            await _pay(connection, shop, random, appointment=None, client=client, at=at)
+            money.take(None, client, shop.at(day, minute))
 
 
 async def _take_away(connection: asyncpg.Connection, shop: RoughShop) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 
 from tests.support.plain_reports.arithmetic import cents, optional, over, pct, total
 from tests.support.plain_reports.books import Books
@@ -81,7 +82,7 @@ class LifetimeValueReport:
     top_at_risk_clients: list[ClientValue]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class _Client:
     """What is known of a client before a day, exact."""
 
@@ -89,22 +90,22 @@ class _Client:
     days: list[date]
     spent: Fraction
 
-    @property
+    @cached_property
     def order(self) -> Fraction:
         return self.spent / len(self.days)
 
-    @property
+    @cached_property
     def pause(self) -> Fraction | None:
         return over((self.days[-1] - self.days[0]).days, len(self.days) - 1)
 
-    @property
+    @cached_property
     def predicted(self) -> Fraction:
         pause = self.pause
         if pause is None or not 0 < pause <= 90:
             return self.spent
         return self.order * (365 / pause) * 2
 
-    @property
+    @cached_property
     def segment(self) -> str:
         visits = len(self.days)
         if self.spent >= 500 and visits >= 5:
