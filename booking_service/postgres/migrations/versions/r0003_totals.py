@@ -66,9 +66,11 @@ def _changes(table: str, rows: str, sign: str) -> str:
 
 
 def _tidy(table: str) -> str:
+    old = _changes(table, "old_rows", "-")
     return (
-        "PERFORM tidy_client_totals(ARRAY(SELECT DISTINCT client_id FROM "  # noqa: S608 - constants
-        f"({_changes(table, 'old_rows', '-')}) c));"
+        f"IF EXISTS ({old}) THEN "
+        f"PERFORM tidy_client_totals(ARRAY(SELECT DISTINCT client_id FROM ({old}) c)); "
+        "END IF;"
     )
 
 
