@@ -23,9 +23,9 @@ from cache_service.coherence.peers import Peers
 from cache_service.coherence.reader import Reader
 from cache_service.invalidation.rules import RULES_VERSION
 from cache_service.settings import Settings
-from cache_service.stores.redis.address import Address, Fixed
 from cache_service.stores.redis.channels import Channels
 from cache_service.stores.redis.connection import MultiplexedConnection
+from cache_service.stores.redis.sentinel import locate_by
 from cache_service.stores.redis.store import RedisStore
 from cache_service.telemetry.counts import Counts
 from service_kit.clock import elapsed
@@ -43,6 +43,7 @@ class CoherentCache:
     store: RedisStore
     memory: Memory
     lease: Lease
+    peers: Peers
     reader: Reader
     filler: Filler
     invalidator: Invalidator
@@ -93,7 +94,7 @@ async def open_cache(
         (log.info if happening in _QUIET else log.warning)(happening.value)
 
     connection = MultiplexedConnection(
-        Fixed(Address.from_url(settings.redis_url)),
+        locate_by(settings.redis_url),
         timeout=settings.redis_timeout,
         channels=channels.mine,
         heard=partial(channels.read, peers=peers),
@@ -129,4 +130,4 @@ async def open_cache(
     reader = Reader(
         store=store, memory=memory, lease=lease, observer=counts, filler=filler, time=time.time
     )
-    return CoherentCache(store, memory, lease, reader, filler, invalidator, keeper)
+    return CoherentCache(store, memory, lease, peers, reader, filler, invalidator, keeper)

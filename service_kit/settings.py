@@ -63,8 +63,8 @@ def _database_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    if not re.match(r"(rediss?|valkeys?)://[^/]+", value):
-        message = "must be redis://host:port/number"
+    if not re.match(r"(rediss?|valkeys?)(://[^/]+|\+sentinel://[^/]+/[^/?]+)", value):
+        message = "must be redis://host:port/number, or redis+sentinel://host:port,host:port/name"
         raise ValueError(message)
     return re.sub(r"^valkey", "redis", value)
 

@@ -166,8 +166,11 @@ class Keeper:
         if store is None and self._lease.off_for(standing.epoch) <= LEASE_SECONDS + MARGIN_SECONDS:
             return False
         identity = await self._server.identity()
-        if identity is None or identity == store:
+        if identity == store:
             self._sought = False
+            return False
+        if identity is None:
+            await self._server.seek()  # This one is no primary any more; perhaps another is.
             return False
         if store is None:
             await self._authority.turn_on(standing.epoch, identity)

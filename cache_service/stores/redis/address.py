@@ -53,6 +53,9 @@ class Locate(Protocol):
     async def __call__(self) -> Address:
         """Return the address now. Raises StoreUnavailableError."""
 
+    async def close(self) -> None:
+        """Close what it asks."""
+
 
 class Fixed:
     """One address for good."""
@@ -65,3 +68,6 @@ class Fixed:
     async def __call__(self) -> Address:
         """Return the address."""
         return self._address
+
+    async def close(self) -> None:
+        """There is nothing to close."""

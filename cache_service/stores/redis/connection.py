@@ -88,6 +88,7 @@ class MultiplexedConnection:
             self._watch.cancel()
         if self._wire is not None:
             self._wire.abort()
+        await self._locate.close()
 
     def drop(self) -> None:
         """Connect anew, perhaps to somewhere else."""
@@ -97,7 +98,7 @@ class MultiplexedConnection:
     def post(self, *command: str | bytes | int) -> None:
         """Send one command and wait for nothing; it may be lost with the connection."""
         if self._wire is not None:
-            self._send(self._wire, command)
+            self._send(self._wire, command).add_done_callback(_retrieved)
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return its reply; an error reply is returned, not raised."""
@@ -172,8 +173,8 @@ class MultiplexedConnection:
         """Connect and greet; calls may come only once the greeting was answered."""
         loop = asyncio.get_running_loop()
         wire = Wire(self._lost, self._heard)
+        address = await self._locate()
         async with asyncio.timeout(self._timeout):
-            address = await self._locate()
             if address.path:
                 await loop.create_unix_connection(lambda: wire, address.path)
             else:
@@ -214,6 +215,12 @@ class MultiplexedConnection:
             message = f"{command[0]!s} refused: {reply}"
             raise StoreUnavailableError(message)
         return reply
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    """Take note of an error for which nobody waits."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _run_id(info: bytes) -> str:

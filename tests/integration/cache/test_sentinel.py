@@ -1,0 +1,173 @@
+"""The service where Sentinel says which Redis is the primary."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from cache_service.coherence.ports import StoreUnavailableError
+from cache_service.stores.redis.address import Fixed
+from cache_service.stores.redis.sentinel import locate_by
+from chairside.cache.v1 import cache_service_pb2 as pb
+from devstack import binaries
+from devstack.children import Child, free_port
+from devstack.valkey import ValkeyServer
+from tests.integration.cache.running import source, start_cache, starts
+from tests.integration.cache.shops import open_shop
+from tests.support.stack import Database
+from tests.support.waiting import eventually
+
+MONDAY = date(2025, 3, 10)
+_CONFIG = """
+port {port}
+bind 127.0.0.1
+dir {directory}
+sentinel monitor shop 127.0.0.1 {primary} 2
+sentinel down-after-milliseconds shop 300
+sentinel failover-timeout shop 1000
+"""
+
+
+class _Sentinel(Child):
+    """One sentinel that watches a primary called `shop`."""
+
+    def __init__(self, directory: Path, primary: int) -> None:
+        self.port = free_port()
+        config = directory / f"sentinel-{self.port}.conf"
+        config.write_text(_CONFIG.format(port=self.port, directory=directory, primary=primary))
+        argv: list[str | Path] = [binaries.valkey(), config, "--sentinel"]
+        super().__init__("a sentinel", argv, log_path=config.with_suffix(".log"), grace=5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A primary with its replica and the three sentinels that watch it."""
+
+    primary: ValkeyServer
+    replica: ValkeyServer
+    url: str
+
+    async def failed_over(self) -> bool:
+        """Tell whether every sentinel says that the replica is the primary."""
+        for host_port in self.url.split("//")[1].split("/")[0].split(","):
+            async with redis.asyncio.from_url(f"redis://{host_port}") as sentinel:
+                _, port = await sentinel.execute_command(
+                    "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop"
+                )
+            if int(port) != self.replica.port:
+                return False
+        return True
+
+
+@asynccontextmanager
+async def _watched(directory: Path) -> AsyncIterator[_Watched]:
+    async with AsyncExitStack() as stack:
+        primary = await stack.enter_async_context(ValkeyServer(directory / "primary"))
+        of = ("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
+        replica = await stack.enter_async_context(ValkeyServer(directory / "replica", options=of))
+        sentinels = [
+            await stack.enter_async_context(_Sentinel(directory, primary.port)) for _ in range(3)
+        ]
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
+
+        async def ready() -> bool:
+            async with redis.asyncio.from_url(f"redis://127.0.0.1:{sentinels[0].port}") as one:
+                state = (await one.sentinel_masters())["shop"]
+            return bool(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2)
+
+        await eventually(_patient(ready))
+        yield _Watched(primary, replica, f"redis+sentinel://{hosts}/shop")
+
+
+def _patient(check: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    async def checked() -> bool:
+        try:
+            return bool(await check())
+        except (OSError, redis.exceptions.RedisError, KeyError):
+            return False
+
+    return checked
+
+
+async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
+    database: Database, tmp_path: Path
+) -> None:
+    """The replica that follows is used by itself, and brings back nothing that was deleted."""
+    connection = await asyncpg.connect(database.url)
+    shop = await open_shop(connection)
+    ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
+    async with (
+        _watched(tmp_path) as watched,
+        redis.asyncio.from_url(watched.replica.url) as replica,
+        redis.asyncio.from_url(watched.primary.url) as primary,
+    ):
+        variables = {
+            "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "0.25",
+            "CHAIRSIDE_CACHE_REDIS_URL": watched.url,
+        }
+        async with start_cache(
+            database.cache_url, watched.primary.url, tmp_path, variables
+        ) as cache:
+            await cache.availability(*ask)
+            assert source(await cache.availability(*ask)) == "REDIS"
+            await primary.wait(1, 5000)
+            guards = await replica.keys("*:guard:*")
+            assert guards, "the replica has what would bring the old answer back"
+            # From here on the replica hears nothing more, as one that lags does.
+            await replica.config_set("masterauth", "a password that there is not")
+            await primary.execute_command("CLIENT", "KILL", "TYPE", "replica")
+            ten = shop.at("2025-03-10 10:00")
+            await shop.book(ten)
+            scope = pb.Scope(organization_id=shop.organization_id)
+            await cache.stub.Invalidate(pb.InvalidateRequest(scope=scope))
+            await watched.primary.kill()
+            await eventually(_patient(watched.failed_over), seconds=20)
+            # Its clients were cut when it was promoted.
+            async with redis.asyncio.from_url(watched.replica.url) as promoted:
+                assert set(guards) <= set(await promoted.keys("*:guard:*")), "they are all back"
+
+            async def hit_again() -> bool:
+                answer = await cache.availability(*ask)
+                assert ten not in starts(answer)[shop.barbers[0]]
+                return source(answer) == "REDIS"
+
+            await eventually(hit_again, seconds=10)
+    await connection.close()
+
+
+async def test_sentinels_that_do_not_know_are_no_address(tmp_path: Path) -> None:
+    """A sentinel that is away or knows another name only says that the store is away."""
+    async with _watched(tmp_path) as watched:
+        hosts = watched.url.split("//")[1].split("/")[0]
+        nobody = f"127.0.0.1:{free_port()}"
+        for url, found in (
+            (f"redis+sentinel://{nobody},{hosts}/shop", True),
+            (f"redis+sentinel://{nobody},{hosts}/other", False),
+            (f"redis+sentinel://{nobody}/shop", False),
+        ):
+            locate = locate_by(url)
+            try:
+                assert (await locate()).port == watched.primary.port
+                assert found
+            except StoreUnavailableError:
+                assert not found
+            await locate.close()
+
+
+async def test_the_setting_names_sentinels_or_a_server() -> None:
+    """User, password, database and TLS are the primary's; the port of a sentinel is 26379."""
+    plain = locate_by("redis://somewhere:7000/2")
+    assert isinstance(plain, Fixed)
+    assert (await plain()).port == 7000
+    for wrong in ("redis+sentinel://one,two", "redis+sentinel://one:x/shop"):
+        with pytest.raises(ValueError, match="sentinel"):
+            locate_by(wrong)
+    locate = locate_by("rediss+sentinel://me:secret@one,two:7001/shop/3")
+    await asyncio.gather(locate.close())
+    assert not locate.fixed
