@@ -68,7 +68,7 @@ def _changes(table: str, rows: str, sign: str) -> str:
 def _tidy(table: str) -> str:
     old = _changes(table, "old_rows", "-")
     return (
-        f"IF EXISTS ({old}) THEN "
+        f"IF EXISTS ({old}) THEN "  # noqa: S608 - constants
         f"PERFORM tidy_client_totals(ARRAY(SELECT DISTINCT client_id FROM ({old}) c)); "
         "END IF;"
     )
