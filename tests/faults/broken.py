@@ -6,23 +6,43 @@ Never part of the service: only the harness starts it, to see that the checker n
 
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cache_service import __main__ as service
+from cache_service.coherence.authority import Standing
 from cache_service.coherence.entry import Entry, encode
-from cache_service.coherence.filler import Filler
+from cache_service.coherence.era import Era
+from cache_service.coherence.filler import Filler, Found
+from cache_service.coherence.invalidator import Invalidator
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Filled, Load, Read
 from cache_service.stores.redis.store import RedisStore
 
 __all__ = ["RULES"]
 
-RULES = ("delete entries", "guards after data", "invalidate nothing", "share by query")
-_DELETE_ENTRIES, _GUARDS_AFTER_DATA, _INVALIDATE_NOTHING, _SHARE_BY_QUERY = RULES
+RULES = (
+    "delete entries",
+    "guards after data",
+    "invalidate nothing",
+    "share by query",
+    "counters for nonces",
+    "no fence wait",
+    "an expelled member ignored",
+)
+(
+    _DELETE_ENTRIES,
+    _GUARDS_AFTER_DATA,
+    _INVALIDATE_NOTHING,
+    _SHARE_BY_QUERY,
+    _COUNTERS,
+    _NO_FENCE_WAIT,
+    _EXPELLED_IGNORED,
+) = RULES
 
-_invalidate, _shared_key, _fill = RedisStore.invalidate, Filler.shared_key, Filler.fill
+Broken = Callable[[str], bool]
 
 
 def _patch(rule: Path) -> None:
@@ -31,59 +51,119 @@ def _patch(rule: Path) -> None:
     def broken(name: str) -> bool:
         return rule.read_text() == name
 
-    async def invalidate(self: RedisStore, organization_id: int, tags: Sequence[str]) -> None:
-        if broken(_DELETE_ENTRIES):
-            # As caches commonly do: a load under way then stores the old answer.
-            call: Any = self._connection.call
-            keys = await call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
-            if keys:
-                await call("DEL", *keys)
-        elif not broken(_INVALIDATE_NOTHING):
-            await _invalidate(self, organization_id, tags)
-
-    def shared_key(full_key: str, nonces: tuple[bytes, ...]) -> Hashable:
-        if broken(_SHARE_BY_QUERY):
-            return full_key
-        return _shared_key(full_key, nonces)
-
     changes: tuple[tuple[type, str, object], ...] = (
-        (RedisStore, "invalidate", invalidate),
-        (Filler, "shared_key", staticmethod(shared_key)),
-        (Filler, "fill", _fill_unless(broken)),
+        (RedisStore, "invalidate", _invalidate(broken)),
+        (RedisStore, "claim", _claim(broken)),
+        (Filler, "shared_key", staticmethod(_shared_key(broken))),
+        (Filler, "fill", _fill(broken)),
+        (Invalidator, "_known_off", _known_off(broken)),
+        (Invalidator, "_everywhere", _everywhere(broken)),
     )
     for owner, name, changed in changes:
         setattr(owner, name, changed)
 
 
-def _fill_unless(broken: Callable[[str], bool]) -> object:
+def _invalidate(broken: Broken) -> object:
+    intact = RedisStore.invalidate
+
+    async def invalidate(
+        self: RedisStore, era: Era, organization_id: int, tags: Sequence[str], number: int
+    ) -> None:
+        if not (broken(_DELETE_ENTRIES) or broken(_INVALIDATE_NOTHING)):
+            await intact(self, era, organization_id, tags, number)
+            return
+        call: Any = self._connection.call
+        if broken(_DELETE_ENTRIES):
+            # As caches commonly do: a load under way then stores the old answer.
+            keys = await call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
+            if keys:
+                await call("DEL", *keys)
+        text = self._channels.publication(number, organization_id, tags)
+        await call("PUBLISH", self._channels.invalidated, text)
+
+    return invalidate
+
+
+def _claim(broken: Broken) -> object:
+    intact = RedisStore.claim
+
+    async def claim(
+        self: RedisStore, era: Era, organization_id: int, tags: Sequence[str]
+    ) -> Sequence[bytes]:
+        random = self._random
+        if broken(_COUNTERS):
+            self._random = bytes  # One that begins at zero again whenever its guard is gone.
+        try:
+            return await intact(self, era, organization_id, tags)
+        finally:
+            self._random = random
+
+    return claim
+
+
+def _shared_key(broken: Broken) -> Callable[[str, tuple[bytes, ...]], Hashable]:
+    intact = Filler.shared_key
+
+    def shared_key(full_key: str, nonces: tuple[bytes, ...]) -> Hashable:
+        return full_key if broken(_SHARE_BY_QUERY) else intact(full_key, nonces)
+
+    return shared_key
+
+
+def _fill(broken: Broken) -> object:
+    intact = Filler.fill
+
     async def fill(
         self: Filler,
         organization_id: int,
         reads: Sequence[Read],
         load: Load,
-        nonces: Mapping[str, bytes | None],
+        found: Found,
         *,
         share: bool = True,
     ) -> list[Answer]:
         if broken(_GUARDS_AFTER_DATA):
-            return await _load_then_claim(self._store, organization_id, reads, load)
-        return await _fill(self, organization_id, reads, load, nonces, share=share)
+            return await _load_then_claim(self._store, found.era, organization_id, reads, load)
+        return await intact(self, organization_id, reads, load, found, share=share)
 
     return fill
 
 
 async def _load_then_claim(
-    store: Any, organization_id: int, reads: Sequence[Read], load: Load
+    store: Any, era: Era, organization_id: int, reads: Sequence[Read], load: Load
 ) -> list[Answer]:
     loaded = await load(range(len(reads)))
     answers = []
     for read, payload in zip(reads, loaded.payloads, strict=True):
-        nonces = tuple(await store.claim(organization_id, read.tags))
+        nonces = tuple(await store.claim(era, organization_id, read.tags))
         entry = Entry(payload, loaded.snapshot, time.time())
-        raw = encode(store.full_key(organization_id, read.key), b"".join(nonces), entry)
-        await store.put(organization_id, Filled(read.key, read.tags, nonces, raw, read.ttl))
+        raw = encode(store.full_key(era, organization_id, read.key), b"".join(nonces), entry)
+        filled = Filled(read.key, read.tags, nonces, raw, read.ttl)
+        await store.put(era, organization_id, filled)
         answers.append(Answer(payload, Outcome.MISS, entry.snapshot, entry.filled_at))
     return answers
+
+
+def _known_off(broken: Broken) -> object:
+    intact = Invalidator._known_off
+
+    async def known_off(self: Invalidator, epoch: str) -> None:
+        if not broken(_NO_FENCE_WAIT):
+            await intact(self, epoch)
+
+    return known_off
+
+
+def _everywhere(broken: Broken) -> object:
+    intact = Invalidator._everywhere
+
+    async def everywhere(self: Invalidator, numbers: list[int], standing: Standing) -> None:
+        if broken(_EXPELLED_IGNORED):
+            members = {name: gone for name, gone in standing.members.items() if not gone}
+            standing = replace(standing, members=members)
+        await intact(self, numbers, standing)
+
+    return everywhere
 
 
 if __name__ == "__main__":

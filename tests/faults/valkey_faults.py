@@ -8,23 +8,18 @@ from contextlib import asynccontextmanager
 from tests.faults.scene import Effect, Fault, Scene
 from tests.faults.valkeys import Valkeys
 
-__all__ = ["OLD_DATA", "valkey_faults"]
-
-OLD_DATA = "old data"
-"""In the name of each fault after which a Valkey answers with what was deleted there."""
+__all__ = ["valkey_faults"]
 
 
 def valkey_faults() -> dict[str, Fault]:
     """Return the faults by their kinds; each ends with a primary and a replica."""
-    found = {
+    return {
         "Valkey killed, empty again": _restarted(from_dump=False),
         "Valkey frozen": _frozen,
         "Valkey flushed": _flushed,
         "Valkey evicting": _configured(_small("allkeys-lru", 20_000), "evicted_keys"),
         "Valkey out of memory": _configured(_small("noeviction", 100_000), "errorstat_OOM"),
         "Valkey read-only": _configured(_read_only, "errorstat_NOREPLICAS"),
-    }
-    old = {
         "Valkey restarted from a dump": _restarted(from_dump=True),
         "Valkey killed, replica promoted": _promoted(_kill, cut_off=False),
         "Valkey killed, late replica promoted": _promoted(_kill, cut_off=True),
@@ -32,7 +27,6 @@ def valkey_faults() -> dict[str, Fault]:
         "Valkey demoted and promoted again": _demoted,
         "Valkey split in two": _split,
     }
-    return found | {f"{kind} ({OLD_DATA})": fault for kind, fault in old.items()}
 
 
 def _restarted(*, from_dump: bool) -> Fault:
