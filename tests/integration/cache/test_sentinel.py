@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -57,10 +58,8 @@ class _Watched:
         """Tell whether every sentinel says that the replica is the primary."""
         for host_port in self.url.split("//")[1].split("/")[0].split(","):
             async with redis.asyncio.from_url(f"redis://{host_port}") as sentinel:
-                _, port = await sentinel.execute_command(
-                    "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop"
-                )
-            if int(port) != self.replica.port:
+                masters: Any = await sentinel.sentinel_masters()
+            if masters["shop"]["port"] != self.replica.port:
                 return False
         return True
 
@@ -78,7 +77,8 @@ async def _watched(directory: Path) -> AsyncIterator[_Watched]:
 
         async def ready() -> bool:
             async with redis.asyncio.from_url(f"redis://127.0.0.1:{sentinels[0].port}") as one:
-                state = (await one.sentinel_masters())["shop"]
+                masters: Any = await one.sentinel_masters()
+            state = masters["shop"]
             return bool(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2)
 
         await eventually(_patient(ready))
@@ -121,7 +121,7 @@ async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
             assert guards, "the replica has what would bring the old answer back"
             # From here on the replica hears nothing more, as one that lags does.
             await replica.config_set("masterauth", "a password that there is not")
-            await primary.execute_command("CLIENT", "KILL", "TYPE", "replica")
+            await primary.client_kill_filter(_type="replica")
             ten = shop.at("2025-03-10 10:00")
             await shop.book(ten)
             scope = pb.Scope(organization_id=shop.organization_id)
