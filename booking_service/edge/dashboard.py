@@ -1,4 +1,4 @@
-"""What a dashboard is made of: three reports of the cache service, asked for at once."""
+"""What a dashboard is made of: revenue by day, statistics, and all reports in short."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -17,30 +17,31 @@ _WINDOW = timedelta(days=30)
 def questions(
     request: pb.GetDashboardRequest, day: date, target_annual_income: float
 ) -> tuple[cache_service_pb2.GetAnalyticsRequest, ...]:
-    """Ask for revenue by day and statistics of the 30 days before `day`, and the way to the income.
+    """Ask for revenue by day, statistics and all in short, of the 30 days before `day`.
 
     In the order that `answer` takes.
     """
-    revenue, stats, six_figure = (_about(request) for _ in range(3))
-    for question in (revenue, stats):
+    revenue, stats, short = (_about(request) for _ in range(3))
+    for question in (revenue, stats, short):
         question.start_date.CopyFrom(to_date(day - _WINDOW))
         question.end_date.CopyFrom(to_date(day))
     revenue.revenue.group_by = analytics_pb2.GROUP_BY_DAY
     stats.appointment_stats.SetInParent()
-    six_figure.as_of_date.CopyFrom(to_date(day))
-    six_figure.six_figure.target_annual_income = target_annual_income
-    return revenue, stats, six_figure
+    short.as_of_date.CopyFrom(to_date(day))
+    short.dashboard.target_annual_income = target_annual_income
+    return revenue, stats, short
 
 
 def answer(parts: Sequence[cache_service_pb2.GetAnalyticsResponse]) -> pb.GetDashboardResponse:
     """Put the answers side by side: the furthest source, the greatest age, stale if one is."""
-    revenue, stats, six_figure = parts
+    revenue, stats, short = parts
     infos = [part.cache_info for part in parts]
     seconds, nanos = max((info.age.seconds, info.age.nanos) for info in infos)
     return pb.GetDashboardResponse(
         revenue=revenue.revenue,
         appointment_stats=stats.appointment_stats,
-        six_figure=six_figure.six_figure,
+        six_figure=short.dashboard.six_figure,
+        dashboard=short.dashboard,
         cache_info=types_pb2.CacheInfo(
             source=max(info.source for info in infos),  # numbered from near to far
             age=Duration(seconds=seconds, nanos=nanos),

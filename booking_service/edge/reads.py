@@ -88,7 +88,7 @@ class Reading:
     async def GetDashboard(
         self, request: pb.GetDashboardRequest, context: Context
     ) -> pb.GetDashboardResponse:
-        """Ask for three reports at once and put them side by side."""
+        """Ask for revenue, statistics and all in short at once, and put them side by side."""
         v = Violations()
         organization_id = v.id("organization_id", request.organization_id)
         v.optional_id("barber_id", request.barber_id)

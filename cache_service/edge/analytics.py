@@ -9,7 +9,6 @@ from cache_service.edge.declared import DeclaredReads
 from cache_service.edge.freshness import read_consistency
 from cache_service.queries.declare import CachedQuery
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.errors import Unimplemented
 from service_kit.rpc import Context
 from service_kit.validation import Violations
 
@@ -28,7 +27,7 @@ class Analytics:
     async def get_analytics(
         self, request: cache_service_pb2.GetAnalyticsRequest, context: Context
     ) -> bytes:
-        """Return a report; Unimplemented for one that this version does not have."""
+        """Return the report asked for."""
         report = request.WhichOneof("report")
         if report is None:
             violations = Violations()
@@ -37,11 +36,5 @@ class Analytics:
             read_consistency(violations, request.consistency)
             violations.add("report", "is required")
             violations.raise_if_any()
-        query = self._reports.get(str(report))
-        if query is None:
-            raise Unimplemented(
-                "REPORT_NOT_IMPLEMENTED",
-                f"this version does not have the report {report} yet",
-                report=report,
-            )
+        query = self._reports[str(report)]
         return await self._declared.answer(query, request, context, _CACHE_INFO)

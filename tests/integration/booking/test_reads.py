@@ -158,12 +158,15 @@ async def test_a_dashboard_is_three_reports_at_once(
             "appointment_stats": types.CacheInfo(
                 source=types.SOURCE_DATABASE, age=Duration(seconds=9, nanos=5)
             ),
-            "six_figure": types.CacheInfo(source=types.SOURCE_REDIS, stale=True),
+            "dashboard": types.CacheInfo(source=types.SOURCE_REDIS, stale=True),
         }
         report = {
             "revenue": analytics.RevenueReport(total=analytics.RevenuePeriod(revenue=cad(7))),
             "appointment_stats": analytics.AppointmentStatsReport(),
-            "six_figure": analytics.SixFigureReport(),
+            "dashboard": analytics.DashboardReport(
+                six_figure=analytics.SixFigureReport(monthly_revenue=cad(8)),
+                insights=[analytics.Insight(kind="retention")],
+            ),
         }
         return cache.GetAnalyticsResponse(**{kind: report[kind]}, cache_info=info[kind])
 
@@ -173,19 +176,19 @@ async def test_a_dashboard_is_three_reports_at_once(
     )
     assert response.revenue.total.revenue == cad(7)
     assert response.HasField("appointment_stats")
-    assert response.HasField("six_figure")
+    assert response.six_figure.monthly_revenue == cad(8)
+    assert [insight.kind for insight in response.dashboard.insights] == ["retention"]
     assert response.cache_info == types.CacheInfo(
         source=types.SOURCE_DATABASE, age=Duration(seconds=9, nanos=5), stale=True
     )
     by_kind = {question.WhichOneof("report"): question for question in fake.questions}
-    assert set(by_kind) == {"revenue", "appointment_stats", "six_figure"}
-    for kind in ("revenue", "appointment_stats"):
-        assert by_kind[kind].start_date == day(2025, 5, 3)
-        assert by_kind[kind].end_date == day(2025, 6, 2)
-    six = by_kind["six_figure"]
-    assert six.as_of_date == day(2025, 6, 2)
-    assert six.six_figure.target_annual_income == 100_000
-    assert not six.HasField("start_date")
+    assert set(by_kind) == {"revenue", "appointment_stats", "dashboard"}
+    for question in fake.questions:
+        assert question.start_date == day(2025, 5, 3)
+        assert question.end_date == day(2025, 6, 2)
+    short = by_kind["dashboard"]
+    assert short.as_of_date == day(2025, 6, 2)
+    assert short.dashboard.target_annual_income == 100_000
     assert {question.barber_id for question in fake.questions} == {4}
 
 

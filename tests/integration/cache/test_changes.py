@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from cache_service.edge.declared import discover
-from chairside.cache.v1 import analytics_pb2, events_pb2, types_pb2
 from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1 import events_pb2, types_pb2
 from service_kit.values import to_date
 from tests.integration.cache.running import Cache, refused, source, starts
 from tests.integration.cache.shops import Shop
@@ -255,23 +255,11 @@ async def test_stats_add_up(cache: Cache, shop: Shop) -> None:
 
 
 async def test_what_is_not_there_yet_says_so(cache: Cache, shop: Shop) -> None:
-    """Methods and reports to come answer UNIMPLEMENTED with a reason."""
+    """Methods to come answer UNIMPLEMENTED with a reason."""
     organization = {"organization_id": shop.organization_id}
-    reports = [
-        {"retention": analytics_pb2.RetentionOptions()},
-        {"lifetime_value": analytics_pb2.LifetimeValueOptions()},
-        {"dashboard": analytics_pb2.DashboardOptions()},
-    ]
     calls = [
         (cache.stub.Explain(pb.ExplainRequest()), "METHOD_NOT_IMPLEMENTED"),
         (cache.stub.Watch(pb.WatchRequest(**organization)).read(), "METHOD_NOT_IMPLEMENTED"),
-        *(
-            (
-                cache.stub.GetAnalytics(pb.GetAnalyticsRequest(**organization, **report)),
-                "REPORT_NOT_IMPLEMENTED",
-            )
-            for report in reports
-        ),
     ]
     for call, reason in calls:
         error = await refused(call)

@@ -36,6 +36,9 @@ READS = (
     "patterns",
     "comparison",
     "barber_performance",
+    "retention",
+    "lifetime_value",
+    "dashboard",
 )
 
 
@@ -99,6 +102,15 @@ async def _ask(stub: CacheServiceStub, name: str, shop: Shop, client_id: int) ->
         ),
         "barber_performance": pb.GetAnalyticsRequest(
             **who, **days, barber_performance=analytics_pb2.BarberPerformanceOptions()
+        ),
+        "retention": pb.GetAnalyticsRequest(
+            **who, as_of_date=MONDAY, retention=analytics_pb2.RetentionOptions()
+        ),
+        "lifetime_value": pb.GetAnalyticsRequest(
+            **who, as_of_date=MONDAY, lifetime_value=analytics_pb2.LifetimeValueOptions()
+        ),
+        "dashboard": pb.GetAnalyticsRequest(
+            **who, **days, as_of_date=MONDAY, dashboard=analytics_pb2.DashboardOptions()
         ),
         "six_figure": pb.GetAnalyticsRequest(
             **who,

@@ -95,6 +95,27 @@ BAD_REPORTS: list[tuple[str, dict[str, Any], list[str]]] = [
             ({**GOOD, **LONG}, ["end_date"]),
         )
     ),
+    *(
+        (report, fields, wrong)
+        for report in ("retention", "lifetime_value", "comparison")
+        for fields, wrong in (
+            ({}, ["organization_id"]),
+            ({**GOOD, **RANGE}, BOTH),
+            ({**GOOD, "as_of_date": NO_DAY, "barber_id": -1}, ["barber_id", "as_of_date"]),
+        )
+    ),
+    ("dashboard", {}, ["organization_id", *BOTH]),
+    ("dashboard", {**GOOD, "as_of_date": DAY}, BOTH),
+    ("dashboard", {**GOOD, **LONG, "as_of_date": NO_DAY}, ["end_date", "as_of_date"]),
+    ("dashboard", {**GOOD, **BACK, "barber_id": -1}, ["barber_id", "end_date"]),
+    *(
+        (
+            "dashboard",
+            {**GOOD, **RANGE, "dashboard": {"target_annual_income": target}},
+            ["dashboard.target_annual_income"],
+        )
+        for target in (0, -1, "NaN", "Infinity", 1_000_000_001)
+    ),
     (
         "comparison",
         {**RANGE, "barber_id": -1, "as_of_date": NO_DAY, "comparison": {"against": 9}},
