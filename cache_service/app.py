@@ -10,10 +10,13 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cache_service.cached_reads import CachedReads
+from cache_service.coherence.explain import Explainer, Silent
+from cache_service.coherence.filler import Filler
 from cache_service.coherence.lease import LEASE_SECONDS
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.edge.declared import discover
+from cache_service.edge.explain import Explain
 from cache_service.edge.servicer import make_servicer
 from cache_service.invalidation.relay import Relay
 from cache_service.protocol import open_cache
@@ -76,6 +79,18 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory))
     reads = CachedReads(cache.reader, primary, settings.ttls)
     relay = Relay(primary, cache.invalidator, counts)
+    uncounted = Filler(cache.store, cache.memory, Silent(), gate, time.time)
+    stack.push_async_callback(uncounted.drain)
+
+    def explaining() -> tuple[CachedReads, Explainer]:
+        explainer = Explainer(
+            store=cache.store,
+            memory=cache.memory,
+            lease=cache.lease,
+            filler=uncounted,
+            time=time.time,
+        )
+        return CachedReads(explainer, primary, settings.ttls), explainer
 
     async def ready() -> None:
         """Begin to renew and to relay; wait for the database, and a little for the lease."""
@@ -95,6 +110,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         store=cache.store,
         invalidator=cache.invalidator,
         counts=counts,
+        explain=Explain(explaining, cache.lease, cache.peers, runtime.clock, time.time),
         clock=runtime.clock,
         time=time.time,
     )

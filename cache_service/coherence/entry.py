@@ -13,7 +13,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-__all__ = ["NONCE_BYTES", "Entry", "decode", "encode"]
+__all__ = ["NONCE_BYTES", "Entry", "decode", "encode", "nonces_in"]
 
 NONCE_BYTES = 16
 _MAGIC = b"CSE1"
@@ -69,3 +69,12 @@ def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
         return None
     snapshot_end = nonces_end + snapshot_length
     return Entry(raw[snapshot_end:], raw[nonces_end:snapshot_end].decode(), filled_at)
+
+
+def nonces_in(raw: bytes) -> tuple[bytes, ...]:
+    """Return the nonces of an entry that `decode` could read, in the order of its tags."""
+    _, key_length, count, _ = _BODY.unpack_from(raw, _HEADER.size)
+    start = _START + key_length
+    return tuple(
+        raw[at : at + NONCE_BYTES] for at in range(start, start + count * NONCE_BYTES, NONCE_BYTES)
+    )

@@ -70,6 +70,13 @@ class Memory:
         self._kept.move_to_end(place)
         return kept.answer
 
+    def peek(self, era: Era, organization_id: int, key: str) -> Answer | None:
+        """Return what `get` would, and leave everything as it is."""
+        kept = self._kept.get((organization_id, key))
+        if kept is None or kept.era != era or kept.expires <= self._time():
+            return None
+        return kept.answer
+
     def put(self, era: Era, marker: int, organization_id: int, read: Read, answer: Answer) -> None:
         """Keep the answer, unless one of its tags was invalidated since the marker was taken."""
         size = _ENTRY_OVERHEAD + len(answer.payload) + len(read.key)

@@ -23,7 +23,7 @@ from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Loaded, Observer, Read, Store, StoreUnavailableError
 from cache_service.coherence.snapshots import Snapshot
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "satisfies"]
 
 
 class Reader:
@@ -110,7 +110,7 @@ class Reader:
         if era is not None:
             for position, read in enumerate(reads):
                 near = self._memory.get(era, organization_id, read.key)
-                if near is not None and _satisfies(near, consistency):
+                if near is not None and satisfies(near, consistency):
                     self._observer.answered(organization_id, read.query, Outcome.NEAR)
                     answers[position] = near
         rest = [position for position in range(len(reads)) if position not in answers]
@@ -180,7 +180,7 @@ class Reader:
         if None in nonces:
             return None
         entry = self._decode(found.era, organization_id, read, raw, b"".join(nonces))  # type: ignore[arg-type]
-        if entry is None or not _satisfies(entry, consistency):
+        if entry is None or not satisfies(entry, consistency):
             return None
         answer = _answer(entry, Outcome.HIT)
         self._memory.put(found.era, found.marker, organization_id, read, answer)
@@ -213,7 +213,7 @@ class Reader:
         """Fill; a token takes another's load only if that has seen what it stands for."""
         answers = await self._filler.fill(organization_id, reads, load, found)
         if all(
-            answer.outcome is not Outcome.SHARED or _satisfies(answer, consistency)
+            answer.outcome is not Outcome.SHARED or satisfies(answer, consistency)
             for answer in answers
         ):
             return answers
@@ -224,7 +224,7 @@ def _answer(entry: Entry, outcome: Outcome) -> Answer:
     return Answer(entry.payload, outcome, entry.snapshot, entry.filled_at)
 
 
-def _satisfies(found: Entry | Answer, consistency: Consistency) -> bool:
+def satisfies(found: Entry | Answer, consistency: Consistency) -> bool:
     """Tell whether data of that snapshot has seen what the read's token stands for."""
     if consistency.token is None:
         return True

@@ -11,7 +11,7 @@ from cache_service.edge.wire import bytes_field, varint_field
 from chairside.cache.v1 import types_pb2
 from service_kit.validation import Violations
 
-__all__ = ["cache_info", "outcome_of", "read_consistency"]
+__all__ = ["cache_info", "outcome_of", "read_consistency", "source_of"]
 
 _SOURCES = {
     Outcome.NEAR: types_pb2.SOURCE_NEAR,
@@ -43,6 +43,11 @@ def outcome_of(answers: Iterable[Answer]) -> Outcome:
     return max((one.outcome for one in answers), key=_DISTANCE.__getitem__, default=Outcome.NEAR)
 
 
+def source_of(outcome: Outcome) -> types_pb2.Source.ValueType:
+    """Return where an answer that was come by in this way is from."""
+    return _SOURCES.get(outcome, types_pb2.SOURCE_DATABASE)
+
+
 def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
     """Serialise `cache_info` as that field of a response; `now` in seconds since the epoch."""
     furthest = Outcome.NEAR
@@ -55,7 +60,7 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
         stale = stale or outcome is Outcome.STALE
         if outcome.cached:
             filled_at = min(filled_at, answer.filled_at)
-    source = _SOURCES.get(furthest, types_pb2.SOURCE_DATABASE)
+    source = source_of(furthest)
     seconds, nanos = divmod(int((now - filled_at) * 1e9), 1_000_000_000)
     age = varint_field(1, seconds) + varint_field(2, nanos)
     info = varint_field(1, source) + bytes_field(2, age) + varint_field(3, stale)

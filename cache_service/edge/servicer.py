@@ -13,6 +13,7 @@ from cache_service.database import Primary
 from cache_service.edge.analytics import Analytics
 from cache_service.edge.availability import Availability
 from cache_service.edge.declared import DeclaredReads, by_rpc, discover
+from cache_service.edge.explain import Explain
 from cache_service.edge.invalidate import Invalidate
 from cache_service.edge.stats import Stats
 from cache_service.edge.warm import Warm
@@ -31,6 +32,7 @@ def make_servicer(
     store: RedisStore,
     invalidator: Invalidator,
     counts: Counts,
+    explain: Explain,
     clock: Clock,
     time: Callable[[], float],
 ) -> SimpleNamespace:
@@ -48,6 +50,7 @@ def make_servicer(
         GetAnalytics=Analytics(declared, queries).get_analytics,
         Invalidate=Invalidate(invalidator).invalidate,
         Warm=Warm(reads, declared, primary, clock).warm,
+        Explain=explain.explain,
         GetStats=Stats(counts, store, time).get_stats,
     )
     for method in cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"].methods:

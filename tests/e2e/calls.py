@@ -238,10 +238,10 @@ CACHE_CALLS: tuple[Call, ...] = (
     ("ListBarbers", lambda _: {"organization_id": 1}, ""),
     ("Invalidate", lambda _: {"scope": {"organization_id": 1}}, "token=token"),
     ("Warm", lambda _: {"organization_id": 1, "barber_ids": [1], "days_ahead": 1}, ""),
+    ("Explain", lambda _: {"list_barbers": {"organization_id": 1}}, ""),
     ("GetStats", lambda _: {"organization_id": 1}, ""),
 )
 
 UNIMPLEMENTED: tuple[tuple[str, Mapping[str, Any], str], ...] = (
-    ("Explain", {"list_barbers": {"organization_id": 1}}, "METHOD_NOT_IMPLEMENTED"),
     ("Watch", {"organization_id": 1}, "METHOD_NOT_IMPLEMENTED"),
 )

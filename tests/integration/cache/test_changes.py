@@ -258,7 +258,6 @@ async def test_what_is_not_there_yet_says_so(cache: Cache, shop: Shop) -> None:
     """Methods to come answer UNIMPLEMENTED with a reason."""
     organization = {"organization_id": shop.organization_id}
     calls = [
-        (cache.stub.Explain(pb.ExplainRequest()), "METHOD_NOT_IMPLEMENTED"),
         (cache.stub.Watch(pb.WatchRequest(**organization)).read(), "METHOD_NOT_IMPLEMENTED"),
     ]
     for call, reason in calls:
