@@ -1,16 +1,17 @@
-"""`python -m benchmarks [hit|invalidate|memory|mutations|all]`: measure, print, write the report.
+"""`python -m benchmarks [NAME|all]`: measure, print, write the report.
 
 Ends with 1 if a bound was not kept. The report is docs/benchmarks.md.
 """
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from benchmarks import hit, invalidate, memory, mutations
+from benchmarks import hit, invalidate, members, memory, mutations, precision
 from benchmarks.h2load import DriverError
 from benchmarks.report import Section, show, write
 from devstack.children import ChildError
@@ -27,6 +28,8 @@ console = Console()
 # Many short rounds: a disturbance from outside then hits both sides of a pair alike.
 _HIT_ROUNDS, _HIT_CALLS = 40, 2000
 _INVALIDATE_ROUNDS = 20
+_MEMBER_ROUNDS = 10
+_STRIDE = 6
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -36,7 +39,7 @@ def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
     for benchmark in benchmarks:
         try:
             sections = asyncio.run(benchmark)
-        except (DriverError, ChildError, hit.HitError) as error:
+        except (DriverError, ChildError, hit.HitError, precision.PrecisionError) as error:
             console.print(str(error), style="red")
             raise typer.Exit(1) from None
         for section in sections:
@@ -61,6 +64,12 @@ def invalidate_command(rounds: Rounds = _INVALIDATE_ROUNDS) -> None:
     _run(invalidate.measure(rounds))
 
 
+@cli.command(name="members")
+def members_command(rounds: Rounds = _MEMBER_ROUNDS) -> None:
+    """Measure Invalidate by the number of processes that acknowledge it."""
+    _run(members.measure(rounds))
+
+
 @cli.command(name="memory")
 def memory_command(
     calls: Annotated[int, typer.Option(min=1000, help="Calls to each service.")] = 100_000,
@@ -75,13 +84,26 @@ def mutations_command(rounds: Rounds = 9) -> None:
     _run(mutations.measure(rounds))
 
 
+@cli.command(name="precision")
+def precision_command(
+    salon: Annotated[Path, typer.Option(help="A salon's books; generated if absent.")] = (
+        precision.SALON
+    ),
+    stride: Annotated[int, typer.Option(min=1, help="Measure one day in so many.")] = _STRIDE,
+) -> None:
+    """Replay a salon's history, and count the answers that are dropped for nothing."""
+    _run(precision.measure(salon, stride))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
     _run(
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
         invalidate.measure(_INVALIDATE_ROUNDS),
+        members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),
+        precision.measure(precision.SALON, _STRIDE),
         memory.measure(100_000),
     )
 
