@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,9 +23,8 @@ from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
 from cache_service.queries.open_time import OpenTime, open_time_of, read_hours
 from cache_service.queries.records import status_number
 from chairside.cache.v1 import analytics_pb2, cache_service_pb2
-from service_kit.validation import Violations
 
-__all__ = ["StatsArguments", "appointment_stats", "stats_of"]
+__all__ = ["appointment_stats", "stats_of"]
 
 _DAYS = ("asked.first", "asked.last")
 _SQL = text(f"""
@@ -39,26 +37,7 @@ _SQL = text(f"""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class StatsArguments:
-    """Whose appointments (0: the shop's), that start on the local days [start, end)."""
-
-    organization_id: int
-    barber_id: int
-    start: date
-    end: date
-
-
-def _arguments(
-    request: cache_service_pb2.GetAnalyticsRequest, _today: date | None
-) -> list[StatsArguments]:
-    found = Violations()
-    start, end = reports.report_days(found, request)
-    found.raise_if_any()
-    return [StatsArguments(request.organization_id, request.barber_id, start, end)]
-
-
-def _tags(arguments: StatsArguments) -> tuple[str, ...]:
+def _tags(arguments: reports.RangeArguments) -> tuple[str, ...]:
     barber = arguments.barber_id
     months = tags.months(arguments.start, arguments.end)
     return (
@@ -75,17 +54,17 @@ def _tags(arguments: StatsArguments) -> tuple[str, ...]:
     "appointment_stats",
     ttl=timedelta(minutes=30),
     tags=_tags,
-    rpc=Rpc("appointment_stats", _arguments),
+    rpc=Rpc("appointment_stats", reports.range_arguments),
 )
 async def appointment_stats(
-    context: LoadContext, arguments: Sequence[StatsArguments]
+    context: LoadContext, arguments: Sequence[reports.RangeArguments]
 ) -> list[bytes]:
     """Load statistics; NotFound: the organization or the barber."""
     rows = await reports.load_ranges(context.connection, _SQL, arguments)
     return [_report(one, row) for one, row in zip(arguments, rows, strict=True)]
 
 
-def _report(arguments: StatsArguments, row: Any) -> bytes:  # noqa: ANN401 - a row of the statement above
+def _report(arguments: reports.RangeArguments, row: Any) -> bytes:  # noqa: ANN401 - a row of the statement above
     bookings = read_bookings(row.booked)
     opened = open_time_of(
         read_hours(row.hours), ZoneInfo(row.time_zone), arguments.start, arguments.end

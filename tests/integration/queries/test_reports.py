@@ -6,15 +6,16 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cache_service.queries.appointment_stats import StatsArguments, appointment_stats
+from cache_service.queries.appointment_stats import appointment_stats
+from cache_service.queries.reports import RangeArguments
 from cache_service.queries.revenue import RevenueArguments, revenue
 from cache_service.queries.six_figure import SixFigureArguments, six_figure
 from chairside.cache.v1.cache_service_pb2 import GetAnalyticsResponse
 from service_kit.errors import NotFound
 from service_kit.values import from_money
-from tests.integration.analytics.asking import BUILT, answers, compared, questions
+from tests.integration.analytics.asking import answers, compared, questions
 from tests.integration.queries.conftest import Load
-from tests.support.plain_reports import Books
+from tests.support.plain_reports import REPORTS, Books
 
 WHO = {1: (0, 1001, 1002, 1003), 2: (0, 2001, 2002), 3: (0, 3001)}
 RANGES = [
@@ -26,7 +27,7 @@ DAYS = [date(2018, 4, 1), date(2018, 3, 12), date(2018, 3, 31), date(2019, 1, 15
 
 
 @pytest.mark.parametrize("organization_id", WHO)
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 async def test_every_figure_equals_the_plain_calculation(
     reader: AsyncEngine, books: dict[int, Books], report: str, organization_id: int
 ) -> None:
@@ -65,12 +66,12 @@ async def test_clock_changes_count_in_open_minutes(load: Load) -> None:
     """On the day that loses an hour, hours that lie in it are not open."""
     # New York, 2018-03-11: barber 1 has 01:00-04:00 less the missing hour, barber 2 01:30-03:30.
     for barber_id, minutes in ((1001, 120), (1002, 60)):
-        arguments = StatsArguments(1, barber_id, date(2018, 3, 11), date(2018, 3, 12))
+        arguments = RangeArguments(1, barber_id, date(2018, 3, 11), date(2018, 3, 12))
         (payload,) = await load(appointment_stats, arguments)
         report = GetAnalyticsResponse.FromString(payload).appointment_stats
         assert report.open_minutes == minutes
     # Kolkata has no clock change: the same hours are whole.
-    arguments = StatsArguments(2, 2001, date(2018, 3, 11), date(2018, 3, 12))
+    arguments = RangeArguments(2, 2001, date(2018, 3, 11), date(2018, 3, 12))
     (payload,) = await load(appointment_stats, arguments)
     assert GetAnalyticsResponse.FromString(payload).appointment_stats.open_minutes == 180
 
@@ -95,14 +96,14 @@ async def test_an_empty_shop_has_zeros_and_nothing_invented(load: Load) -> None:
     assert [action.kind for action in report.actions] == ["pricing", "marketing"]
 
 
-REPORTS = {
+MADE = {
     "revenue": (revenue, lambda *who: RevenueArguments(*who, *RANGES[0], "day")),
-    "appointment_stats": (appointment_stats, lambda *who: StatsArguments(*who, *RANGES[0])),
+    "appointment_stats": (appointment_stats, lambda *who: RangeArguments(*who, *RANGES[0])),
     "six_figure": (six_figure, lambda *who: SixFigureArguments(*who, date(2018, 4, 1), 1000.0)),
 }
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize(
     ("who", "missing"),
     [((9, 0), "organization"), ((1, 2001), "barber"), ((1, 77), "barber"), ((3, 1001), "barber")],
@@ -111,7 +112,7 @@ async def test_a_report_of_nobody_is_not_found(
     load: Load, name: str, who: tuple[int, int], missing: str
 ) -> None:
     """An unknown organization, or a barber of another one, is an error and no empty report."""
-    query, make = REPORTS[name]
+    query, make = MADE[name]
     with pytest.raises(NotFound) as raised:
         await load(query, make(*who))
     assert raised.value.resource_type == missing

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from cache_service.queries.barber_performance import barber_performance
 from cache_service.queries.comparison import ComparisonArguments, comparison
+from cache_service.queries.dashboard import DashboardArguments, dashboard
 from cache_service.queries.patterns import patterns
 from cache_service.queries.reports import RangeArguments
 from chairside.cache.v1 import analytics_pb2
@@ -212,6 +213,10 @@ REPORTS = {
     "patterns": (patterns, lambda *who: RangeArguments(*who, *MARCH)),
     "barber_performance": (barber_performance, lambda *who: RangeArguments(*who, *MARCH)),
     "comparison": (comparison, lambda *who: ComparisonArguments(*who, LAST_OF_MARCH, "month")),
+    "dashboard": (
+        dashboard,
+        lambda *who: DashboardArguments(*who, *MARCH, LAST_OF_MARCH, 1200.0),
+    ),
 }
 
 

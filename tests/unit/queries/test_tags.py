@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from cache_service.invalidation import tags
 from cache_service.invalidation.rules import tags_of
-from cache_service.queries.appointment_stats import StatsArguments, appointment_stats
+from cache_service.queries.appointment_stats import appointment_stats
 from cache_service.queries.barber_performance import barber_performance
 from cache_service.queries.booked_slots import BookedDay, booked_slots
 from cache_service.queries.comparison import ComparisonArguments, comparison
+from cache_service.queries.dashboard import DashboardArguments, dashboard
 from cache_service.queries.declare import CachedQuery
 from cache_service.queries.lifetime_value import LifetimeValueArguments, lifetime_value
 from cache_service.queries.list_appointments import AppointmentPage, list_appointments
@@ -49,9 +50,9 @@ ENTRIES: dict[str, tuple[CachedQuery[Any], Any]] = {
     "revenue": (revenue, RevenueArguments(1, 0, MAY, JUNE, "day")),
     "revenue of 7": (revenue, RevenueArguments(1, 7, MAY, JUNE, "day")),
     "revenue of June": (revenue, RevenueArguments(1, 0, JUNE, JULY, "day")),
-    "stats": (appointment_stats, StatsArguments(1, 0, MAY, JUNE)),
-    "stats of 7": (appointment_stats, StatsArguments(1, 7, MAY, JUNE)),
-    "stats of June": (appointment_stats, StatsArguments(1, 0, JUNE, JULY)),
+    "stats": (appointment_stats, RangeArguments(1, 0, MAY, JUNE)),
+    "stats of 7": (appointment_stats, RangeArguments(1, 7, MAY, JUNE)),
+    "stats of June": (appointment_stats, RangeArguments(1, 0, JUNE, JULY)),
     "patterns": (patterns, RangeArguments(1, 0, MAY, JUNE)),
     "patterns of 7": (patterns, RangeArguments(1, 7, MAY, JUNE)),
     "patterns of June": (patterns, RangeArguments(1, 0, JUNE, JULY)),
@@ -61,6 +62,8 @@ ENTRIES: dict[str, tuple[CachedQuery[Any], Any]] = {
     "May against April": (comparison, ComparisonArguments(1, 0, date(2018, 5, 31), "month")),
     "June against May of 7": (comparison, ComparisonArguments(1, 7, date(2018, 6, 9), "month")),
     "the year against the year before": (comparison, ComparisonArguments(1, 0, JULY, "year")),
+    "dashboard": (dashboard, DashboardArguments(1, 0, MAY, JUNE, JUNE, 1e5)),
+    "dashboard of 7": (dashboard, DashboardArguments(1, 7, JUNE, JULY, JULY, 1e5)),
     "six": (six_figure, SixFigureArguments(1, 0, JULY, 1e5)),
     "six of 7": (six_figure, SixFigureArguments(1, 7, JULY, 1e5)),
     "six of last year": (six_figure, SixFigureArguments(1, 0, date(2017, 7, 1), 1e5)),
@@ -79,12 +82,17 @@ BOOKED = {
     "bookings of client 5",
 }
 BOOKED |= {"busy", "client", "stats", "stats of 7", "patterns", "patterns of 7"}
-BOOKED |= {"performance", "performance of 7"}
+BOOKED |= {"performance", "performance of 7", "dashboard"}
 BOOKED |= {"May against April", "June against May of 7", "the year against the year before"}
 PATTERNS = {"patterns", "patterns of 7", "patterns of June"}
 RANGES = {"stats", "stats of 7", "stats of June", *PATTERNS}
 RANGES |= {"performance", "performance of 7", "performance of June"}
-VISITED = BOOKED | {"six", "six of 7", "retention", "retention of 7", "value", "value of 7"}
+RANGES |= {"dashboard", "dashboard of 7"}
+VISITED = (
+    BOOKED
+    | {"dashboard of 7"}
+    | {"six", "six of 7", "retention", "retention of 7", "value", "value of 7"}
+)
 VALUES = {"value", "value of 7", "value until then"}
 
 
@@ -172,6 +180,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {
             "revenue",
             "revenue of 7",
+            "dashboard",
+            "dashboard of 7",
             "performance",
             "performance of 7",
             "May against April",
@@ -200,7 +210,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "time off in June": (
         schedule_change("TIME_OFF", **{"from": "2018-06-10", "to": "2018-06-11"}),
-        {"schedule", "stats of June", "performance of June", "six", "six of 7"},
+        {"schedule", "stats of June", "dashboard of 7", "performance of June", "six", "six of 7"},
     ),
     "a special day in 2016": (
         schedule_change("SPECIAL_HOURS", **{"from": "2016-06-10", "to": "2016-06-10"}),
@@ -216,6 +226,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
             "barbers",
             "stats",
             "stats of June",
+            "dashboard",
             "performance",
             "performance of June",
             "six",
