@@ -26,8 +26,10 @@ class Settings(ProcessSettings):
     database_url: DatabaseUrl
     # A gRPC target, e.g. host:port or dns:///name:port.
     cache_target: Annotated[str, AfterValidator(_target)] = "127.0.0.1:50051"
-    # A mutation waits so long for the cache, then answers with cache_applied = false.
-    cache_timeout: Annotated[float, Field(gt=0, le=30)] = 1.0
+    # A mutation waits so long for the cache, but not past its caller's deadline, and then
+    # answers with cache_applied = false. Longer than the cache needs without Redis or with a
+    # member that is silent: its patience and the run of a lease, 1.6 s.
+    cache_timeout: Annotated[float, Field(gt=0, le=30)] = 3.0
     # Transactions at once; those above wait at most `pool_timeout` for a connection. Long,
     # because the call's own deadline ends the wait of those who cannot.
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Self
 
 import asyncpg
@@ -13,6 +14,7 @@ __all__ = ["StatementLog"]
 # "time [process] LOG:  statement: text"; further lines of a statement begin with a tab.
 _STATEMENT = re.compile(r"\[(\d+)\] LOG:  (?:statement|execute [^:\n]*): (.*(?:\n\t.*)*)")
 _ENDS = ("COMMIT", "ROLLBACK")
+_BEHIND = (" outbox ", " authority ", " members ")
 
 
 class StatementLog:
@@ -34,11 +36,11 @@ class StatementLog:
         log.take()
         return log
 
-    def take(self, *, but: str = " outbox ") -> list[list[str]]:
-        """Return the transactions since the last call, but those with this text in a statement.
+    def take(self, *, but: Collection[str] = _BEHIND) -> list[list[str]]:
+        """Return the transactions since the last call, but those with such a text in a statement.
 
-        Those are the relay's, which goes on whatever is asked. Postgres logs a statement
-        before it executes it, so all that was answered is there.
+        Those are the relay's and the leases', which go on whatever is asked. Postgres logs a
+        statement before it executes it, so all that was answered is there.
         """
         output = self._server.output()
         new, self._seen = output[self._seen :], len(output)
@@ -53,5 +55,5 @@ class StatementLog:
             one
             for mine in transactions.values()
             for one in mine
-            if one and not any(but in statement for statement in one)
+            if one and not any(text in statement for statement in one for text in but)
         ]

@@ -63,6 +63,23 @@ async def test_a_dead_cache_does_not_fail_a_mutation(shop: Shop, how: str) -> No
     end.set()
 
 
+async def test_an_answer_comes_within_the_deadline(shop: Shop) -> None:
+    """Who cannot wait as long as the cache takes is answered in time; the telling goes on."""
+
+    async def wait() -> bool:
+        await end.wait()
+        return True
+
+    end = asyncio.Event()
+    shop.house.cache.answer = wait
+    response = await shop.house.stub.CreateAppointment(shop.request(TEN), timeout=0.5)
+    assert not response.cache_applied
+    assert shop.house.cache.acknowledged == []  # the control: nothing was applied yet
+    end.set()
+    await shop.house.mutations.drain(5.0)
+    assert len(shop.house.cache.acknowledged) == 1
+
+
 async def test_tokens_of_applied_and_unapplied_changes_differ(shop: Shop) -> None:
     """A repeat after the cache is back says that the change is applied now."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -154,6 +155,29 @@ async def test_a_cache_service_that_dies_fails_no_mutation(new_system: NewSystem
             assert (failed.code, failed.reason) == ("UNAVAILABLE", "CACHE_SERVICE_UNAVAILABLE")
         else:
             pytest.fail("nobody could have answered")
+
+
+async def test_a_mutation_is_applied_although_redis_is_dead(new_system: NewSystem) -> None:
+    """With Redis killed a booking waits for the leases once, and is applied all the same.
+
+    If the cache cannot ask the authority either, it is not; a caller in a hurry is not kept.
+    """
+    async with new_system(WHEN) as system, open_house(system.database) as house:
+        shop = await open_shop(house, barbers=1)
+        stub = BookingServiceStub(system.booking_channel)
+        slots = (NINE + timedelta(minutes=40 * number) for number in count())
+        before = await stub.SearchAvailability(search(shop))
+        assert before.barbers[0].slots[0].start_time == stamp(NINE)
+        await system.valkey.kill()
+        hurried = await stub.CreateAppointment(shop.request(next(slots)), timeout=0.7)
+        assert not hurried.cache_applied
+        assert (await stub.CreateAppointment(shop.request(next(slots)))).cache_applied
+        after = await stub.SearchAvailability(search(shop))
+        assert after.barbers[0].slots[0].start_time.seconds > stamp(NINE).seconds + 40 * 60
+        # Nobody waits any more: a deadline that the first could not keep is long enough now.
+        assert (await stub.CreateAppointment(shop.request(next(slots)), timeout=0.7)).cache_applied
+        await house.sql("REVOKE SELECT ON authority FROM chairside_cache")
+        assert not (await stub.CreateAppointment(shop.request(next(slots)))).cache_applied
 
 
 def _metrics(port: int) -> str:

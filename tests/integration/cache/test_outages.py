@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from google.protobuf.message import Message
 
 from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1 import types_pb2
 from devstack import databases
 from devstack.postgres import PostgresServer
 from devstack.valkey import ValkeyServer
@@ -56,12 +57,12 @@ def _retry_of(error: grpc.aio.AioRpcError, reason: str) -> float:
 async def test_without_redis_reads_come_from_the_database(
     database: Database, own_valkey: ValkeyServer, tmp_path: Path, fault: str
 ) -> None:
-    """Reads go on and see every change, no invalidation is acknowledged, and all recovers."""
+    """Reads go on and see every change, invalidations turn the cache off, and all recovers."""
     async with _cache_of(database, own_valkey, tmp_path) as (cache, shop):
         ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
         await cache.availability(*ask)
         assert source(await cache.availability(*ask)) == "REDIS"
-        assert cache.metric("chairside_cache_redis_connected") == 1
+        assert _state(cache) == (1, 1)
         if fault == "killed":
             await own_valkey.kill()
         else:
@@ -77,17 +78,19 @@ async def test_without_redis_reads_come_from_the_database(
         async def again() -> bool:
             return source(await cache.availability(*ask)) == "REDIS"
 
-        await eventually(again)
-        assert cache.metric("chairside_cache_redis_connected") == 1
+        await eventually(again, seconds=10)
+        assert _state(cache) == (1, 1)
         assert (await cache.stub.GetStats(pb.GetStatsRequest())).redis_available
-
-        async def emptied() -> bool:  # what nobody could acknowledge is relayed
-            return await shop.connection.fetchval("SELECT count(*) FROM outbox") == 0
-
-        await eventually(emptied, seconds=2)
         answer = await cache.availability(*ask)
         assert shop.at("2025-03-10 10:00") not in starts(answer)[shop.barbers[0]]
         assert (await cache.stub.Invalidate(_everything_of(shop))).token
+
+
+def _state(cache: Cache) -> tuple[float, float]:
+    """Return whether Redis is connected, and whether hits may be served."""
+    names = "chairside_cache_redis_connected", "chairside_cache_lease_held"
+    connected, held = map(cache.metric, names)
+    return connected, held
 
 
 async def _without_redis(cache: Cache, shop: Shop) -> None:
@@ -96,15 +99,21 @@ async def _without_redis(cache: Cache, shop: Shop) -> None:
     assert source(first) == "DATABASE"
 
     async def noticed() -> bool:
-        return cache.metric("chairside_cache_redis_connected") == 0
+        return _state(cache) == (0, 0)
 
     await eventually(noticed)
+    fences = cache.metric("chairside_cache_fences_total")
     await shop.book(shop.at("2025-03-10 10:00"))
     answer = await cache.availability(*ask)
     assert source(answer) == "DATABASE"
     assert shop.at("2025-03-10 10:00") not in starts(answer)[shop.barbers[0]]
-    error = await refused(cache.stub.Invalidate(_everything_of(shop)))
-    assert _retry_of(error, "CACHE_UNAVAILABLE") > 0
+    assert (await cache.stub.Invalidate(_everything_of(shop))).token
+    assert cache.metric("chairside_cache_fences_total") > fences
+
+    async def emptied() -> bool:  # the relay does as an Invalidate does
+        return await shop.connection.fetchval("SELECT count(*) FROM outbox") == 0
+
+    await eventually(emptied)
     assert (await cache.stub.Warm(pb.WarmRequest(organization_id=1, days_ahead=1))) is not None
     stats = await cache.stub.GetStats(pb.GetStatsRequest())
     assert not stats.redis_available
@@ -113,10 +122,13 @@ async def _without_redis(cache: Cache, shop: Shop) -> None:
     assert "redis away" in cache.process.output()
 
 
-async def test_without_postgres_hits_go_on(
+async def test_without_postgres_only_stale_answers_go_on(
     own_valkey: ValkeyServer, server_directory: Path, tmp_path: Path
 ) -> None:
-    """Hits are answered, misses UNAVAILABLE and nothing else, and all recovers by itself."""
+    """Without a lease no read is a hit: UNAVAILABLE, or stale to whom that will do; all recovers.
+
+    What is not acknowledged is not taken as acknowledged: Invalidate is UNAVAILABLE, too.
+    """
     directory = server_directory / "postgres-to-stop"
     async with PostgresServer(directory, durable=False) as postgres:
         await databases.create_database(postgres.url(), "shop")
@@ -152,7 +164,8 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     async def keep_missing() -> None:
         while not stop.is_set():
             await miss()
-            await cache.stub.Invalidate(_everything_of(shop))
+            with suppress(grpc.aio.AioRpcError):
+                await cache.stub.Invalidate(_everything_of(shop))
 
     missing = asyncio.create_task(keep_missing())
     await postgres.stop()
@@ -160,10 +173,22 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     await missing
     error = await refused(cache.availability(*ask, MONDAY))
     assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
-    hit = await cache.availability(*elsewhere, MONDAY)
-    assert source(hit) == "REDIS"
-    assert len(starts(hit)[elsewhere[2][0]]) == 8
-    assert (await cache.stub.Invalidate(_everything_of(shop))).token == b""
+
+    async def no_lease() -> bool:
+        return cache.metric("chairside_cache_lease_held") == 0
+
+    await eventually(no_lease)
+    error = await refused(cache.availability(*elsewhere, MONDAY))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    hour = types_pb2.Consistency(max_staleness={"seconds": 3600})
+    allowed = await cache.availability(*elsewhere, MONDAY, consistency=hour)
+    assert (source(allowed), allowed.cache_info.stale) == ("REDIS", True)
+    assert len(starts(allowed)[elsewhere[2][0]]) == 8
+    moment = types_pb2.Consistency(max_staleness={"nanos": 1})
+    error = await refused(cache.availability(*elsewhere, MONDAY, consistency=moment))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    error = await refused(cache.stub.Invalidate(_everything_of(shop)))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
     assert await cache.process.serving()
     stop.clear()
     missing = asyncio.create_task(keep_missing())
@@ -172,6 +197,11 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     stop.set()
     await missing
     assert codes <= {("UNAVAILABLE", "DATABASE_UNAVAILABLE")}
+
+    async def again() -> bool:
+        return source(await cache.availability(*ask, MONDAY)) == "REDIS"
+
+    await eventually(again)
+    assert (await cache.stub.Invalidate(_everything_of(shop))).token
     assert source(await cache.availability(*ask, MONDAY)) == "DATABASE"
-    assert source(await cache.availability(*ask, MONDAY)) == "REDIS"
     assert "Traceback" not in cache.process.output()
