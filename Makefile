@@ -42,7 +42,7 @@ test: setup ## Run all tests, on real servers: TESTS=path for some.
 	@$(PY) -m pytest $(TESTS)
 
 soak: setup ## Attack the system with faults for a while and check what it answered: SECONDS= SEED=
-	@exec $(PY) -m tests.faults --seconds $(SECONDS) --seed $(SEED)
+	@exec $(PY) -m tests.faults --seconds $(SECONDS) --seed $(SEED) --markdown build/soak.md
 
 lint: setup ## Check style, types, import directions and protos.
 	$(BIN)/ruff check .

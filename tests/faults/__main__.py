@@ -88,7 +88,7 @@ def main(  # noqa: PLR0917 - its options
         typer.Option(help="Go on, at most as long again, for so many reads, a tenth of them near."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of load, faults and delays.")] = 1,
-    reads: Annotated[float, typer.Option(help="Calls a second, besides those woken.")] = 130.0,
+    reads: Annotated[float, typer.Option(help="Calls a second, besides those woken.")] = 110.0,
     writes: Annotated[float, typer.Option(help="Mutations a second.")] = 12.0,
     woken: Annotated[int, typer.Option(help="Calls that an acknowledgement wakes, twice.")] = 8,
     faults: Annotated[str, typer.Option(help="Which kinds: a regular expression.")] = ".",

@@ -109,10 +109,10 @@ def calls_of(shop: Shop) -> list[Call]:
     ]
     most = len(calls)
     calls += [
-        _availability(shop, shop.barbers, service, shop.days, weight=most)
+        _availability(shop, shop.barbers, service, shop.days, weight=most // 2)
         for service in shop.services
     ]
-    calls += [_booked(shop, barber, weight=most // 3) for barber in shop.barbers]
+    calls += [_booked(shop, barber, weight=most // 2) for barber in shop.barbers]
     calls += [_visits(shop, barber, weight=most // 6) for barber in shop.barbers]
     calls += [_client(shop, client, weight=most // 12) for client in shop.clients]
     return [*calls, _revenue(shop, weight=most // 6)]

@@ -28,7 +28,7 @@ _OPTIONS = (
 )
 _READ_SECONDS = 1.0
 _WRITE_SECONDS = 4.0
-_MOST_OPEN = 60
+_MOST_OPEN = 30
 """Reads open at once at one process; above it a read is not begun, and counted as shed."""
 _REPEATED = 0.6
 """How many of the mutations with an unknown outcome are repeated by their request id."""
@@ -71,7 +71,7 @@ class Load:
         self.cancelling = False
         self.answered: list[Answered] = []
         self.counts: Counter[str] = Counter()
-        self._history = history
+        self.history = history
         self._calls = calls
         self._weights = list(accumulate(call.weight for call in calls))
         self._mutator = mutator
@@ -163,7 +163,7 @@ class Load:
         if plan is None:
             return
         write = Write(plan.method, plan.request_id, self._time())
-        self._history.writes.append(write)
+        self.history.writes.append(write)
         self.counts["writes"] += 1
         path = f"/chairside.booking.v1.BookingService/{plan.method}"
         process = self._random.randrange(2)

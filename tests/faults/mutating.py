@@ -18,7 +18,7 @@ __all__ = ["UNKNOWN", "Mutator", "Plan", "read_answer"]
 
 UNKNOWN = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN"})
 """Statuses after which a mutation may have been committed."""
-_FULL = 90
+_FULL = 60
 """So many held appointments make the shop full: then more are cancelled than booked."""
 
 

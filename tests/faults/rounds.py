@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 from re import Pattern
@@ -12,8 +13,7 @@ import grpc
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
-from service_kit.values import to_date
-from tests.faults.answers import calls_of, decoded
+from tests.faults.answers import Call, calls_of, decoded
 from tests.faults.checker import G2_SECONDS, Verdict, check
 from tests.faults.cluster import Cluster
 from tests.faults.failpoints import failpoints
@@ -29,7 +29,7 @@ from tests.faults.shop import Shop, open_shop
 from tests.faults.valkey_faults import valkey_faults
 from tests.support.waiting import eventually
 
-__all__ = ["Round", "play"]
+__all__ = ["Round", "grids", "play"]
 
 _QUIET = G2_SECONDS + 1.0
 _PATIENCE = 30.0
@@ -64,10 +64,12 @@ async def play(
     connection = await cluster.connect()
     shop = await open_shop(connection)
     await connection.close()
-    history = History(shop.services, await _grids(cluster, shop), shop.day_of)
+    calls = calls_of(shop)
+    slots = [call for call in calls if call.method == "GetAvailability" and call.weight > 1]
+    history = History(shop.services, await grids(cluster, slots), shop.day_of)
     load = Load(
         history,
-        calls_of(shop),
+        calls,
         Mutator(shop, Random(seed + 1)),  # noqa: S311
         random,
         caches=[process.address for process in cluster.caches],
@@ -127,25 +129,16 @@ def _sum(cluster: Cluster) -> Counter[str]:
     return found
 
 
-async def _grids(cluster: Cluster, shop: Shop) -> dict[Query, tuple[int, ...]]:
+async def grids(cluster: Cluster, calls: Iterable[Call]) -> dict[Query, tuple[int, ...]]:
     """Read from the database which slots there are while nothing is booked."""
-    grids: dict[Query, tuple[int, ...]] = {}
+    found: dict[Query, tuple[int, ...]] = {}
     async with grpc.aio.insecure_channel(cluster.caches[0].address) as channel:
-        stub = CacheServiceStub(channel)
-        for barber in shop.barbers:
-            for service in shop.services:
-                for day in shop.days:
-                    request = pb.GetAvailabilityRequest(
-                        organization_id=shop.organization_id,
-                        barber_ids=[barber],
-                        service_id=service,
-                        start_date=to_date(day),
-                    )
-                    request.consistency.fully_consistent = True
-                    response = await stub.GetAvailability(request, timeout=5)
-                    starts = tuple(slot.start_time.seconds for slot in response.barbers[0].slots)
-                    grids["free", barber, service, day.toordinal()] = starts
-    return grids
+        for call in calls:
+            request = pb.GetAvailabilityRequest.FromString(call.request)
+            request.consistency.fully_consistent = True
+            response = await CacheServiceStub(channel).GetAvailability(request, timeout=_PATIENCE)
+            found |= dict(call.parse(response))
+    return found
 
 
 async def _applied(cluster: Cluster, shop: Shop, since: float) -> float:

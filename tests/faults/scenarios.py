@@ -15,7 +15,6 @@ import grpc
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1 import types_pb2
-from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from tests.faults.answers import Call, calls_of, decoded
 from tests.faults.checker import Verdict, check
 from tests.faults.cluster import Cluster
@@ -23,6 +22,7 @@ from tests.faults.history import History
 from tests.faults.load import Load
 from tests.faults.mutating import Mutator, Plan
 from tests.faults.proxy import Direction, Link
+from tests.faults.rounds import grids
 from tests.faults.settle import check_database
 from tests.faults.shop import Shop, open_shop
 from tests.support.waiting import eventually
@@ -64,7 +64,6 @@ class Play:
     cluster: Cluster
     load: Load
     call: Call
-    grid: tuple[int, ...]
     connection: asyncpg.Connection
 
 
@@ -76,11 +75,10 @@ async def play(cluster: Cluster, scenario: Callable[[Play], Awaitable[None]]) ->
         calls = calls_of(shop)
         for process in (0, 1):
             await _served_from_cache(cluster, process, calls[-1])
-        grid = await _grid(cluster, calls[0])
-        query = ("free", shop.barbers[0], next(iter(shop.services)), shop.days[0].toordinal())
-        history = History(shop.services, {query: grid}, shop.day_of)
+        grid = await grids(cluster, calls[:1])
+        history = History(shop.services, grid, shop.day_of)
         async with _load(cluster, history, calls[0], _Booker(shop)) as load:
-            await scenario(Play(cluster, load, calls[0], grid, connection))
+            await scenario(Play(cluster, load, calls[0], connection))
         history.reads = decoded(load.answered)
         verdict = check(history)
         assert all(write.applied_at is not None for write in history.writes)
@@ -124,7 +122,7 @@ async def held_load(on: Play) -> None:
     for process in (0, 1):
         await on.load.read(on.call, process)
     old = min(decoded(on.load.answered), key=lambda read: read.started)
-    assert old.answer == on.grid, "the held load read before the booking"
+    assert old.answer == on.load.history.grid[old.query], "it read before the booking"
 
 
 async def fenced(on: Play) -> None:
@@ -193,14 +191,3 @@ async def _served_from_cache(cluster: Cluster, process: int, call: Call) -> None
             return bool(response.cache_info.source != types_pb2.SOURCE_DATABASE)
 
         await eventually(hit, seconds=_PATIENCE)
-
-
-async def _grid(cluster: Cluster, call: Call) -> tuple[int, ...]:
-    """Read the slots from the database, so that nothing is stored."""
-    request = pb.GetAvailabilityRequest.FromString(call.request)
-    request.consistency.fully_consistent = True
-    async with grpc.aio.insecure_channel(cluster.caches[0].address) as channel:
-        raw = await CacheServiceStub(channel).GetAvailability(request)
-    ((_, starts),) = call.parse(raw)
-    assert starts
-    return tuple(starts)

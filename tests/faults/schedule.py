@@ -16,6 +16,9 @@ __all__ = ["Happened", "Schedule"]
 _BUSY_SECONDS = 15.0
 """After so long comes a quiet span, in which all must be applied."""
 
+_PAUSES = (0.3, 2.0)
+"""At most so long is it from one fault to the next: sometimes long enough to recover."""
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:
@@ -70,7 +73,7 @@ class Schedule:
     async def _lane(self, kinds: Mapping[str, Fault], order: Iterator[str], end: float) -> None:
         random = self._scene.random
         while monotonic() < end:
-            await asyncio.sleep(random.uniform(0.05, 0.3))
+            await asyncio.sleep(random.uniform(0.05, random.choice(_PAUSES)))
             kind = next(order)
             began = monotonic()
             async with kinds[kind](self._scene) as effect:

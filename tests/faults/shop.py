@@ -14,7 +14,7 @@ __all__ = ["ZONE", "Shop", "open_shop"]
 ZONE = ZoneInfo("America/Toronto")
 _SERVICES = ((30, 0, 0), (60, 5, 10))
 """Minutes: duration, buffer before, buffer after."""
-_WEEK = "{[540,1020)}"
+_WEEK = "{[540,780)}"
 _AHEAD = 10
 _DAYS = 10
 _BARBERS = 3
@@ -24,7 +24,7 @@ _HEAT = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The ids and days of a shop; open every day from 09:00 to 17:00 of its zone."""
+    """The ids and days of a shop; open every day from 09:00 to 13:00 of its zone."""
 
     organization_id: int
     barbers: tuple[int, ...]
@@ -35,7 +35,7 @@ class Shop:
     def starts(self, day: date) -> list[int]:
         """Return every quarter of an hour of a day's opening, in seconds since the epoch."""
         opens = datetime(day.year, day.month, day.day, 9, tzinfo=ZONE)
-        return [int(opens.timestamp()) + 900 * n for n in range(32)]
+        return [int(opens.timestamp()) + 900 * n for n in range(16)]
 
     def any_day(self, random: Random) -> date:
         """Choose a day to change, most often one of the first."""
