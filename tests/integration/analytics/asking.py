@@ -13,12 +13,9 @@ from cache_service.queries.declare import LoadContext
 from chairside.cache.v1 import analytics_pb2 as pb
 from chairside.cache.v1.cache_service_pb2 import GetAnalyticsRequest, GetAnalyticsResponse
 from service_kit.values import to_date
-from tests.support.plain_reports import REPORTS, Books, differences, plain_report
+from tests.support.plain_reports import Books, differences, plain_report
 
-__all__ = ["BUILT", "OF_DAYS", "OF_RANGES", "answers", "ask", "compared", "questions", "report_of"]
-
-BUILT = [name for name in REPORTS if name in by_rpc(discover())]
-"""The reports that this version has."""
+__all__ = ["OF_DAYS", "OF_RANGES", "answers", "ask", "compared", "questions", "report_of"]
 
 OF_RANGES: Mapping[str, Sequence[Message]] = {
     "revenue": [pb.RevenueOptions(group_by=group) for group in pb.GroupBy.values()],
@@ -30,7 +27,8 @@ OF_RANGES: Mapping[str, Sequence[Message]] = {
 
 OF_DAYS: Mapping[str, Sequence[Message]] = {
     "six_figure": [
-        pb.SixFigureOptions(target_annual_income=income) for income in (900.0, 54_321.98)
+        pb.SixFigureOptions(target_annual_income=income)
+        for income in (900.0, 54_321.98, 100_000.0, 300_000.0)
     ],
     "retention": [pb.RetentionOptions()],
     "lifetime_value": [pb.LifetimeValueOptions()],
@@ -71,26 +69,28 @@ def questions(
 ) -> list[GetAnalyticsRequest]:
     """Ask for a report of each barber, with all of its options, over all ranges or days.
 
-    `briefly`: with the first of its options alone. The dashboard takes both: each range with one
-    of the days, and each day with one of the ranges.
+    `briefly`: with the first of its options alone. The dashboard takes both, a range and a day, and
+    gets each with one of the other, by turns with each of its options.
     """
-    if report in OF_RANGES:
-        when: list[Any] = [(each, None) for each in ranges]
-        options = OF_RANGES[report]
-    elif report in OF_DAYS:
-        when, options = [(None, each) for each in days], OF_DAYS[report]
+    if report == "dashboard":
+        pairs = range(max(len(ranges), len(days)))
+        asked = [
+            (ranges[n % len(ranges)], days[n % len(days)], _DASHBOARDS[n % len(_DASHBOARDS)])
+            for n in pairs
+        ]
     else:
-        most = max(len(ranges), len(days))
-        when = [(ranges[n % len(ranges)], days[n % len(days)]) for n in range(most)]
-        options = _DASHBOARDS
-    chosen: list[dict[str, Any]] = [
-        {report: option} for option in (options[:1] if briefly else options)
+        options = OF_RANGES.get(report) or OF_DAYS[report]
+        when: list[Any] = [(each, None) for each in ranges]
+        if report in OF_DAYS:
+            when = [(None, each) for each in days]
+        asked = [(*each, option) for each in when for option in options[: 1 if briefly else None]]
+    chosen: list[tuple[Any, Any, dict[str, Any]]] = [
+        (range_, as_of, {report: option}) for range_, as_of, option in asked
     ]
     return [
-        ask(organization_id, barber_id, *each, **one)
+        ask(organization_id, barber_id, range_, as_of, **one)
         for barber_id in barber_ids
-        for each in when
-        for one in chosen
+        for range_, as_of, one in chosen
     ]
 
 

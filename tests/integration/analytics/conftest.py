@@ -12,11 +12,11 @@ from tests.integration.analytics.rough_shop import RoughShop, write_rough_shop
 from tests.support.plain_reports import Books, read_books
 
 ROUGH = {
-    "new-york": (11, "America/New_York", "USD"),
-    "kolkata": (12, "Asia/Kolkata", "INR"),
-    "berlin": (13, "Europe/Berlin", "EUR"),
+    "new-york": (11, "America/New_York", "USD", "1"),
+    "kolkata": (12, "Asia/Kolkata", "INR", "1"),
+    "berlin": (13, "Europe/Berlin", "EUR", "0.03"),
 }
-"""Seed, zone and currency of each rough salon."""
+"""Seed, zone, currency and level of prices of each rough salon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ async def salons(new_database: NewDatabase) -> AsyncIterator[Salons]:
         connection = await asyncpg.connect(database.url)
         rough = {
             name: await write_rough_shop(
-                connection, database.url, seed=seed, zone=zone, currency=currency
+                connection, database.url, seed=seed, zone=zone, currency=currency, prices=prices
             )
-            for name, (seed, zone, currency) in ROUGH.items()
+            for name, (seed, zone, currency, prices) in ROUGH.items()
         }
         await connection.execute(
             "INSERT INTO organizations (id, name, time_zone, currency)"

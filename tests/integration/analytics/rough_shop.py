@@ -56,9 +56,18 @@ class RoughShop:
 
 
 async def write_rough_shop(
-    connection: asyncpg.Connection, url: str, *, seed: int, zone: str, currency: str
+    connection: asyncpg.Connection,
+    url: str,
+    *,
+    seed: int,
+    zone: str,
+    currency: str,
+    prices: str = "1",
 ) -> RoughShop:
-    """Generate a salon of half a year and add what is rough; equal seeds give equal rows."""
+    """Generate a salon of half a year and add what is rough; equal seeds give equal rows.
+
+    All money is multiplied by `prices`.
+    """
     made = await generate(
         url,
         GeneratorOptions(
@@ -86,6 +95,13 @@ async def write_rough_shop(
         _sell(shop, random, money)
         await money.write(connection)
         await _take_away(connection, shop)
+        for table in ("payments", "refunds"):
+            await connection.execute(
+                f"UPDATE {table} SET amount = greatest(0.01, amount * $2::text::numeric)"  # noqa: S608
+                " WHERE organization_id = $1",
+                org,
+                prices,
+            )
     return shop
 
 

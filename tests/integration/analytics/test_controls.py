@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.analytics.asking import BUILT, answers, questions, report_of
+from tests.integration.analytics.asking import answers, questions, report_of
 from tests.integration.analytics.conftest import ROUGH, Salons
 from tests.integration.analytics.rough_shop import PRESENT
-from tests.support.plain_reports import differences, plain_report
+from tests.integration.analytics.test_every_figure import DAYS, RANGES
+from tests.support.plain_reports import REPORTS, differences, plain_report
 
 
 def leaves(plain: Any, path: str = "") -> Iterator[tuple[Any, Any, str]]:
@@ -47,7 +48,7 @@ def altered(value: Any) -> Any:
     }[type(value)]()
 
 
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 async def test_one_altered_figure_is_told_by_name(salons: Salons, report: str) -> None:
     """Of every figure: altered by the least, it and nothing else differs."""
     shop = salons.rough["new-york"]
@@ -87,3 +88,24 @@ async def test_a_rough_salon_has_what_breaks_reports(salons: Salons, name: str) 
     assert any(a.client is None for a in done)
     assert len(books.active) < len(books.barbers)
     assert books.payments[0].day.year == 2017
+
+
+async def test_every_action_insight_and_segment_is_seen(salons: Salons) -> None:
+    """The salons do so differently that all there is to say is said of one of them."""
+    said: set[str] = set()
+    for shop in salons.rough.values():
+        who = (0, shop.barbers[0], shop.barbers[-1])
+        for request in questions("dashboard", shop.organization_id, who, RANGES, DAYS):
+            found = plain_report(salons.books[shop.organization_id], request)
+            said |= {f"action {each.kind}" for each in found.six_figure.actions}
+            said |= {f"insight {each.kind}" for each in found.insights}
+            said |= {each.segment for each in found.lifetime_value.segments if each.clients}
+            said |= {"at risk"} if found.lifetime_value.at_risk.clients else set()
+            said |= {"raise"} if 0 < found.six_figure.price_increase < 30 else set()
+    assert said == {
+        *(f"action {kind}" for kind in ("pricing", "marketing", "upselling", "retention")),
+        *("action efficiency", "insight mean_transaction", "insight completion"),
+        *("insight no_show", "insight retention", "insight predicted_value"),
+        *("insight service_completion", "insight low_utilisation", "insight high_utilisation"),
+        *("new", "returning", "regular", "vip", "at risk", "raise"),
+    }

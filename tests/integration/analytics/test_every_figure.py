@@ -5,8 +5,9 @@ from datetime import date
 
 import pytest
 
-from tests.integration.analytics.asking import BUILT, answers, compared, questions
+from tests.integration.analytics.asking import answers, compared, questions
 from tests.integration.analytics.conftest import ROUGH, Salons
+from tests.support.plain_reports import REPORTS
 
 RANGES = (
     (date(2020, 2, 1), date(2020, 3, 1)),
@@ -27,7 +28,7 @@ DAYS = (
 """First of a quarter, year and month, leap day, last days, clock change, before all and after."""
 
 
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("name", ROUGH)
 async def test_every_figure_of_a_rough_salon(salons: Salons, name: str, report: str) -> None:
     """Of the shop, of who works there and of who has left, over all ranges and as of all days."""
@@ -38,7 +39,7 @@ async def test_every_figure_of_a_rough_salon(salons: Salons, name: str, report: 
     assert compared(salons.books[shop.organization_id], requests, responses) == []
 
 
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 async def test_every_figure_of_an_empty_shop(salons: Salons, report: str) -> None:
     """Nothing is counted and nothing invented where there is nothing, not even a barber."""
     for organization_id, who in zip(salons.empty, [(0,), (0, 9021)], strict=True):
@@ -47,7 +48,7 @@ async def test_every_figure_of_an_empty_shop(salons: Salons, report: str) -> Non
         assert compared(salons.books[organization_id], requests, responses) == []
 
 
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 async def test_a_report_alone_is_the_same_as_among_others(salons: Salons, report: str) -> None:
     """What is loaded with others at once does not differ from what is loaded on its own."""
     shop = salons.rough["berlin"]
@@ -58,7 +59,7 @@ async def test_a_report_alone_is_the_same_as_among_others(salons: Salons, report
         assert alone == response
 
 
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 async def test_one_row_less_would_be_told(salons: Salons, report: str) -> None:
     """The books without a client's only visit and payment for it give other figures."""
     shop = salons.rough["kolkata"]

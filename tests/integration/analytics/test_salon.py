@@ -15,8 +15,8 @@ from booking_service.importing import import_salon
 from chairside.cache.v1 import analytics_pb2
 from service_kit.values import from_money
 from tests.conftest import NewDatabase
-from tests.integration.analytics.asking import BUILT, answers, ask, compared, questions
-from tests.support.plain_reports import Books, read_books
+from tests.integration.analytics.asking import answers, ask, compared, questions
+from tests.support.plain_reports import REPORTS, Books, read_books
 from tests.support.salon_books import Totals, books_at_hand
 
 RANGES = (
@@ -59,7 +59,7 @@ async def salon(
         await engine.dispose()
 
 
-@pytest.mark.parametrize("report", BUILT)
+@pytest.mark.parametrize("report", REPORTS)
 async def test_every_figure_of_the_salon(salon: Salon, report: str) -> None:
     """Of the shop and of each of its barbers, over all ranges and as of all days."""
     who = (0, *sorted(salon.books.barbers))

@@ -11,13 +11,16 @@ from tests.support.plain_reports.arithmetic import cents, optional, over, pct, t
 from tests.support.plain_reports.books import Books
 
 __all__ = [
+    "Client",
     "ClientValue",
     "ClientValues",
     "LifetimeValueReport",
     "RetentionReport",
+    "known_clients",
     "lifetime_value",
     "mean_predicted",
     "retention",
+    "worth",
 ]
 
 SEGMENTS = ("new", "returning", "regular", "vip")
@@ -83,7 +86,7 @@ class LifetimeValueReport:
 
 
 @dataclass(frozen=True)
-class _Client:
+class Client:
     """What is known of a client before a day, exact."""
 
     id: int
@@ -92,14 +95,17 @@ class _Client:
 
     @cached_property
     def order(self) -> Fraction:
+        """What a visit brought, on average."""
         return self.spent / len(self.days)
 
     @cached_property
     def pause(self) -> Fraction | None:
+        """The mean days between visits."""
         return over((self.days[-1] - self.days[0]).days, len(self.days) - 1)
 
     @cached_property
     def predicted(self) -> Fraction:
+        """What the client may be worth."""
         pause = self.pause
         if pause is None or not 0 < pause <= 90:
             return self.spent
@@ -107,6 +113,7 @@ class _Client:
 
     @cached_property
     def segment(self) -> str:
+        """How the client counts."""
         visits = len(self.days)
         if self.spent >= 500 and visits >= 5:
             return "vip"
@@ -140,7 +147,11 @@ def retention(books: Books, barber_id: int, as_of: date) -> RetentionReport:
 
 def lifetime_value(books: Books, barber_id: int, as_of: date) -> LifetimeValueReport:
     """Work the report out."""
-    clients = _clients(books, barber_id, as_of)
+    return worth(books, known_clients(books, barber_id, as_of), as_of)
+
+
+def worth(books: Books, clients: list[Client], as_of: date) -> LifetimeValueReport:
+    """Work the report out of some clients."""
     lately = as_of - timedelta(days=60)
     at_risk = [c for c in clients if c.segment in {"vip", "regular"} and c.days[-1] < lately]
     return LifetimeValueReport(
@@ -153,25 +164,25 @@ def lifetime_value(books: Books, barber_id: int, as_of: date) -> LifetimeValueRe
     )
 
 
-def mean_predicted(books: Books, barber_id: int, as_of: date) -> Fraction | None:
+def mean_predicted(clients: list[Client]) -> Fraction | None:
     """Take the mean of what is predicted of each client."""
-    clients = _clients(books, barber_id, as_of)
     return over(sum((c.predicted for c in clients), Fraction(0)), len(clients))
 
 
-def _clients(books: Books, barber_id: int, as_of: date) -> list[_Client]:
+def known_clients(books: Books, barber_id: int, as_of: date) -> list[Client]:
+    """List the clients with a visit before a day, and what they spent before it."""
     spent: dict[int | None, Fraction] = {}
     for money in books.paid(barber_id, date.min, as_of):
         spent[money.client] = spent.get(money.client, Fraction(0)) + total([money.amount])
     for money in books.refunded(barber_id, date.min, as_of):
         spent[money.client] = spent.get(money.client, Fraction(0)) - total([money.amount])
     return [
-        _Client(client, days, spent.get(client, Fraction(0)))
+        Client(client, days, spent.get(client, Fraction(0)))
         for client, days in books.visits(barber_id, date.min, as_of).items()
     ]
 
 
-def _together(segment: str, clients: list[_Client]) -> ClientValues:
+def _together(segment: str, clients: list[Client]) -> ClientValues:
     spent = sum((c.spent for c in clients), Fraction(0))
     predicted = sum((c.predicted for c in clients), Fraction(0))
     visits = sum(len(c.days) for c in clients)
@@ -187,7 +198,7 @@ def _together(segment: str, clients: list[_Client]) -> ClientValues:
     )
 
 
-def _top(books: Books, clients: Iterable[_Client]) -> list[ClientValue]:
+def _top(books: Books, clients: Iterable[Client]) -> list[ClientValue]:
     best = sorted(clients, key=lambda c: (-c.predicted, c.id))[:10]
     return [
         ClientValue(

@@ -19,9 +19,10 @@ from tests.support.plain_reports.books import Books
 from tests.support.plain_reports.clients import (
     LifetimeValueReport,
     RetentionReport,
-    lifetime_value,
+    known_clients,
     mean_predicted,
     retention,
+    worth,
 )
 from tests.support.plain_reports.comparison import ComparisonReport, comparison
 from tests.support.plain_reports.patterns import PatternsReport, patterns
@@ -90,11 +91,8 @@ def dashboard(
     stats, change = appointment_stats(*of_range), comparison(*of_day, "month")
     paid = books.paid(barber_id, start, end)
     mean = over(total(m.amount for m in paid), len(paid))
-    stays, worth, performance = (
-        retention(*of_day),
-        lifetime_value(*of_day),
-        barber_performance(*of_range),
-    )
+    stays, clients = retention(*of_day), known_clients(*of_day)
+    performance = barber_performance(*of_range)
     return DashboardReport(
         start_date=start,
         end_date=end,
@@ -117,13 +115,15 @@ def dashboard(
         appointment_stats=replace(stats, by_service=[], by_hour=[]),
         six_figure=six_figure(*of_day, target),
         retention=stays,
-        lifetime_value=replace(worth, top_clients=[], top_at_risk_clients=[]),
+        lifetime_value=replace(
+            worth(books, clients, as_of), top_clients=[], top_at_risk_clients=[]
+        ),
         patterns=replace(
             patterns(*of_range), by_hour=[], by_weekday=[], by_month=[], by_service=[]
         ),
         comparison=change,
         barber_performance=replace(performance, by_service=[]),
-        insights=list(_insights(stats, mean, stays, mean_predicted(*of_day))),
+        insights=list(_insights(stats, mean, stays, mean_predicted(clients))),
     )
 
 
