@@ -7,13 +7,22 @@ its own, two functions between its messages and those.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
-from urllib.parse import quote
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    get_type_hints,
+)
+
+from cache_service.queries.keys import read_key, write_key
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -54,6 +63,7 @@ class LoadContext:
 
 
 Loader = Callable[[LoadContext, Sequence[A]], Awaitable[Sequence[bytes]]]
+Seen = Callable[[bytes, datetime], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,9 @@ class CachedQuery(Generic[A]):
     `load` takes all arguments that miss at once, all of one organization, runs exactly
     one statement, and returns one payload for each, in order. What it raises is never
     cached. `tags` is a function of the arguments alone; the organization's scope tag is
-    added by the protocol.
+    added by the protocol. `seen(payload, now)` gives what a reader at that time sees of a
+    payload from which the loader leaves what is past for good; of a query without it, two
+    loads of the same data are the same bytes.
     """
 
     name: str
@@ -90,44 +102,33 @@ class CachedQuery(Generic[A]):
     tags: Callable[[A], tuple[str, ...]]
     load: Loader[A]
     rpc: Rpc[A] | None = None
+    seen: Seen | None = None
 
     def key(self, arguments: A) -> str:
         """Return the readable key, e.g. `availability:barber:7:service:3:date:2018-05-24`."""
-        parts = [self.prefix]
-        for label, name in _key_fields(type(arguments)):
-            parts += (label, _normalise(getattr(arguments, name)))
-        return ":".join(parts)
+        return write_key(self.prefix, arguments)
+
+    @property
+    def kind(self) -> type[A]:
+        """The dataclass of its arguments, as its loader declares it."""
+        return cast("type[A]", _kind(self.load))
+
+    def parse(self, organization_id: int, key: str) -> A | None:
+        """Return the arguments of which a key was made; None if it is not one of this query's."""
+        return read_key(self.prefix, self.kind, organization_id, key)
+
+    def same(self, one: bytes, other: bytes, now: datetime) -> bool:
+        """Tell whether two payloads of the same arguments say the same to a reader at `now`."""
+        if one == other:
+            return True
+        return self.seen is not None and self.seen(one, now) == self.seen(other, now)
 
 
 @cache
-def _key_fields(kind: type) -> tuple[tuple[str, str], ...]:
-    """Return the fields that make the key, each behind its label.
-
-    The organization is none of them: it is the hash slot already.
-    """
-    names = [f.name for f in dataclasses.fields(kind) if f.name != "organization_id"]
-    return tuple((name.removesuffix("_id"), name) for name in names)
-
-
-_TEXTS: dict[type, Callable[[Any], str]] = {
-    int: str,
-    date: date.isoformat,
-    bool: lambda value: "yes" if value else "no",
-    float: repr,
-    type(None): lambda _value: "-",
-    # A leading "=" tells an empty or dashed text from an absent one.
-    str: lambda value: "=" + quote(value, safe=""),
-    tuple: lambda value: ",".join(map(_normalise, value)) or "none",
-}
-
-
-def _normalise(value: object) -> str:
-    """Return one text for one value: never an object's repr, never ambiguous."""
-    text = _TEXTS.get(type(value))
-    if text is None:
-        message = f"a key cannot be made of {type(value).__name__}"
-        raise TypeError(message)
-    return text(value)
+def _kind(load: Callable[..., object]) -> type:
+    """Return the type of the elements of a loader's `arguments`."""
+    (kind,) = get_args(get_type_hints(load)["arguments"])
+    return cast("type", kind)
 
 
 def _decorator(
@@ -136,8 +137,10 @@ def _decorator(
     ttl: timedelta,
     tags: Callable[[A], tuple[str, ...]],
     rpc: Rpc[A] | None,
+    *,
+    seen: Seen | None = None,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
-    return lambda load: CachedQuery(name, prefix, ttl, tags, load, rpc)
+    return lambda load: CachedQuery(name, prefix, ttl, tags, load, rpc, seen)
 
 
 def cache_result(
@@ -146,9 +149,10 @@ def cache_result(
     tags: Callable[[A], tuple[str, ...]],
     ttl: timedelta = timedelta(minutes=5),
     rpc: Rpc[A] | None = None,
+    seen: Seen | None = None,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
     """Declare any cached read; its key begins with its name."""
-    return _decorator(name, name, ttl, tags, rpc)
+    return _decorator(name, name, ttl, tags, rpc, seen=seen)
 
 
 def cache_analytics(
@@ -168,9 +172,10 @@ def cache_user_data(
     tags: Callable[[A], tuple[str, ...]],
     ttl: timedelta = timedelta(minutes=5),
     rpc: Rpc[A] | None = None,
+    seen: Seen | None = None,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
     """Declare a read about one client; its key begins with `user:` and its name."""
-    return _decorator(name, f"user:{name}", ttl, tags, rpc)
+    return _decorator(name, f"user:{name}", ttl, tags, rpc, seen=seen)
 
 
 def cache_list_result(

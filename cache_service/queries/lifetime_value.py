@@ -64,7 +64,7 @@ COLUMNS = f"""
     (WITH valued AS MATERIALIZED ({_VALUED})
      SELECT json_build_array(
         (SELECT json_agg(json_build_array(g.segment, g.at_risk, g.clients, g.spent, g.visits,
-                    g.predicted))
+                    g.predicted) ORDER BY g.segment, g.at_risk)
          FROM (SELECT segment, at_risk, count(*) AS clients, sum(spent) AS spent,
                    sum(visits) AS visits, sum(predicted) AS predicted
                FROM valued GROUP BY segment, at_risk) g),

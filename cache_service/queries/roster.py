@@ -41,7 +41,7 @@ _SQL = text("""
             (SELECT json_agg(b.id ORDER BY b.id)
              FROM barber_services offer JOIN barbers b ON b.id = offer.barber_id
              WHERE offer.service_id = s.id AND offer.offered AND b.active
-               AND b.organization_id = o.id), '[]'::json))
+               AND b.organization_id = o.id), '[]'::json) ORDER BY s.id)
          FROM services s WHERE s.organization_id = o.id AND NOT s.deleted), '{}'::json)::text
     FROM organizations o WHERE o.id = ANY(:ids)
 """)

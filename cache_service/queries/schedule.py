@@ -74,8 +74,13 @@ def _respond(
     parts: Sequence[tuple[ScheduleArguments, bytes]],
     now: datetime,
 ) -> bytes:
+    """Return what there is to see now."""
+    return _seen(parts[0][1], now)
+
+
+def _seen(payload: bytes, now: datetime) -> bytes:
     """Drop the weeks, the time off and the special days that are over by now."""
-    response = cache_service_pb2.GetScheduleResponse.FromString(parts[0][1])
+    response = cache_service_pb2.GetScheduleResponse.FromString(payload)
     today = now.astimezone(ZoneInfo(response.time_zone)).date()
     weeks = list(response.weekly_hours)
     begun = [week for week in weeks if from_date(week.valid_from) <= today]
@@ -94,6 +99,7 @@ def _respond(
     ttl=timedelta(hours=1),
     tags=lambda arguments: (tags.schedule(arguments.barber_id), tags.barber(arguments.barber_id)),
     rpc=Rpc("GetSchedule", _arguments, _respond),
+    seen=_seen,
 )
 async def schedule(context: LoadContext, arguments: Sequence[ScheduleArguments]) -> list[bytes]:
     """Load schedules, all that is to come; NotFound: the organization or a barber."""

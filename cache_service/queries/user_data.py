@@ -96,11 +96,15 @@ def _respond(
     parts: Sequence[tuple[UserArguments, bytes]],
     now: datetime,
 ) -> bytes:
+    """Return what there is to see now."""
+    return _seen(parts[0][1], now)
+
+
+def _seen(payload: bytes, now: datetime) -> bytes:
     """Choose the next and the last appointment; a hold that ended is neither.
 
     One that was started or completed early has begun, whatever its time.
     """
-    payload = parts[0][1]
     at = _LENGTH_BYTES + int.from_bytes(payload[:_LENGTH_BYTES], "big")
     response = cache_service_pb2.GetUserDataResponse.FromString(payload[_LENGTH_BYTES:at])
     candidates = cache_service_pb2.ListAppointmentsResponse.FromString(payload[at:]).appointments
@@ -122,7 +126,7 @@ def _tags(arguments: UserArguments) -> tuple[str, ...]:
     )
 
 
-@cache_user_data("user_data", tags=_tags, rpc=Rpc("GetUserData", _arguments, _respond))
+@cache_user_data("user_data", tags=_tags, rpc=Rpc("GetUserData", _arguments, _respond), seen=_seen)
 async def user_data(context: LoadContext, arguments: Sequence[UserArguments]) -> list[bytes]:
     """Load clients in short; NotFound: the organization, or a client (deleted ones too).
 
