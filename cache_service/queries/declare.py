@@ -115,7 +115,7 @@ class CachedQuery(Generic[A]):
 
     def parse(self, organization_id: int, key: str) -> A | None:
         """Return the arguments of which a key was made; None if it is not one of this query's."""
-        return read_key(self.prefix, self.kind, organization_id, key)
+        return cast("A | None", read_key(self.prefix, self.kind, organization_id, key))
 
     def same(self, one: bytes, other: bytes, now: datetime) -> bool:
         """Tell whether two payloads of the same arguments say the same to a reader at `now`."""

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from datetime import date
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote
 
 __all__ = ["read_key", "without_texts", "write_key"]
-
-A = TypeVar("A")
 
 _NOTHING, _NONE = "-", "none"
 _BOOLS = {"yes": True, "no": False}
@@ -34,7 +32,7 @@ def write_key(prefix: str, arguments: object) -> str:
     return ":".join(parts)
 
 
-def read_key(prefix: str, kind: type[A], organization_id: int, key: str) -> A | None:
+def read_key(prefix: str, kind: type[Any], organization_id: int, key: str) -> Any:  # noqa: ANN401 - one of that kind
     """Return the arguments of which a key was made, None if it is not one of theirs."""
     if key != prefix and not key.startswith(f"{prefix}:"):
         return None
