@@ -67,17 +67,24 @@ def _respond(
     parts: Sequence[tuple[BookedDay, bytes]],
     now: datetime,
 ) -> bytes:
-    """Unite the days: an interval over midnight once, a pending one only while it holds."""
-    by_id: dict[int, types_pb2.BusyInterval] = {}
+    """Unite the days: an interval over midnight once, a pending one only while it holds.
+
+    Each day is as fresh as its own entry, so that an appointment which moves may be in two of
+    them: neither may hide the other.
+    """
+    united: dict[tuple[int, bytes, bytes], types_pb2.BusyInterval] = {}
     time_zone = ""
     for _, payload in parts:
         day = cache_service_pb2.GetBookedSlotsResponse.FromString(payload)
         time_zone = day.time_zone
         for busy in day.intervals:
             if not busy.HasField("hold_until") or from_timestamp(busy.hold_until) > now:
-                by_id[busy.appointment_id] = busy
+                start, end = busy.start_time, busy.end_time
+                united[busy.appointment_id, start.SerializeToString(), end.SerializeToString()] = (
+                    busy
+                )
     intervals = sorted(
-        by_id.values(),
+        united.values(),
         key=lambda busy: (busy.start_time.seconds, busy.start_time.nanos, busy.appointment_id),
     )
     return cache_service_pb2.GetBookedSlotsResponse(
