@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import date
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote
 
 __all__ = ["read_key", "without_texts", "write_key"]
@@ -27,7 +27,7 @@ def write_key(prefix: str, arguments: object) -> str:
     The organization is no part of it: it is the hash slot already.
     """
     parts = [prefix]
-    for label, name in _key_fields(type(arguments)):
+    for label, name in _key_fields(cast("Hashable", type(arguments))):
         parts += (label, _write(getattr(arguments, name)))
     return ":".join(parts)
 
@@ -37,7 +37,7 @@ def read_key(prefix: str, kind: type[Any], organization_id: int, key: str) -> An
     if key != prefix and not key.startswith(f"{prefix}:"):
         return None
     parts = key[len(prefix) + 1 :].split(":") if key != prefix else []
-    fields = _key_fields(kind)
+    fields = _key_fields(cast("Hashable", kind))
     if parts[::2] != [label for label, _ in fields] or len(parts) != 2 * len(fields):
         return None
     hints = get_type_hints(kind)
@@ -59,9 +59,9 @@ def without_texts(key: str) -> str:
 
 
 @cache
-def _key_fields(kind: type) -> tuple[tuple[str, str], ...]:
+def _key_fields(kind: Hashable) -> tuple[tuple[str, str], ...]:
     """Return the fields that make the key, each behind its label."""
-    names = [f.name for f in dataclasses.fields(kind) if f.name != "organization_id"]
+    names = [f.name for f in dataclasses.fields(cast("Any", kind)) if f.name != "organization_id"]
     return tuple((name.removesuffix("_id"), name) for name in names)
 
 
