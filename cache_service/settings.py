@@ -54,5 +54,7 @@ class Settings(ProcessSettings):
     load_queue: Annotated[int, Field(ge=0, le=100_000)] = 200
     pool_timeout: Annotated[float, Field(gt=0, le=60)] = 2.0
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
+    # The share of hits that are compared with the database, behind them; 0: none.
+    audit_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     # Times to live by query, in place of the defaults: they bound memory, not freshness.
     ttls: Annotated[dict[str, Ttl], BeforeValidator(_ttls)] = Field(default_factory=dict)

@@ -60,6 +60,9 @@ class Counts:
         self.expulsions = 0
         self.happenings = dict.fromkeys(Happening, 0)
         self.relayed = 0
+        self.audits_checked = 0
+        self.audits_mismatched = 0
+        self.audits_dropped = 0
         self.outbox_age = 0.0
         self.redis_connected = False
 
@@ -134,6 +137,11 @@ class Counts:
             ("expulsions", "Members expelled since they acknowledged no invalidation.",
              self.expulsions),
             ("relayed_events", "Events of the outbox applied by the relay.", self.relayed),
+            ("audit_checked", "Hits compared with the database.", self.audits_checked),
+            ("audit_mismatched", "Hits that were not what the database says.",
+             self.audits_mismatched),
+            ("audit_dropped", "Hits chosen for an audit that could not be compared.",
+             self.audits_dropped),
         ):  # fmt: skip
             yield CounterMetricFamily(f"chairside_cache_{name}", text, value=value)
         changes = CounterMetricFamily(
