@@ -79,9 +79,9 @@ async def test_the_tour_passes_and_nothing_is_left(server_directory: Path) -> No
         toured = await run(tour)
         assert toured.code == 0, toured.out + toured.err
         for seen in (
-            "SOURCE_REDIS",
+            "SOURCE_NEAR",
             "SLOT_TAKEN",
-            "booked without it; cache_applied: False",
+            "booked without it; cache_applied: True",
             "Redis is back",
             "That was the tour.",
         ):

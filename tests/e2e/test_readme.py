@@ -78,14 +78,14 @@ async def test_an_example_gives_what_the_readme_says(town: System, example: Exam
         assert covers(loads(ran.out) if told else {}, told), ran.out
 
 
-async def test_the_second_time_the_source_is_redis(town: System) -> None:
-    """Asked again, the README's question of free slots is answered from Redis."""
+async def test_the_second_time_the_source_is_near(town: System) -> None:
+    """Asked again, the README's question of free slots is answered from memory."""
     (example,) = (one for one in RUN if "GetAvailability" in one.command)
     for _ in range(2):
         await test_an_example_gives_what_the_readme_says(town, example)
     command = example.command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
     ran = await run(["sh", "-c", command.replace("127.0.0.1:50051", town.cache.address)])
-    assert ran.json()["cache_info"]["source"] == "SOURCE_REDIS"
+    assert ran.json()["cache_info"]["source"] == "SOURCE_NEAR"
 
 
 def test_every_other_example_is_a_make_target() -> None:

@@ -144,8 +144,7 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     ask = shop.organization_id, shop.services[0], shop.barbers
     await cache.availability(*ask, MONDAY)
     neighbour = await open_shop(shop.connection)
-    elsewhere = neighbour.organization_id, neighbour.services[0], neighbour.barbers
-    await cache.availability(*elsewhere, MONDAY)
+    await cache.availability(*_read_of(neighbour))
     codes: set[tuple[str, str]] = set()
     stop = asyncio.Event()
     misses = 0
@@ -174,21 +173,7 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     error = await refused(cache.availability(*ask, MONDAY))
     assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
 
-    async def no_lease() -> bool:
-        return cache.metric("chairside_cache_lease_held") == 0
-
-    await eventually(no_lease)
-    error = await refused(cache.availability(*elsewhere, MONDAY))
-    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
-    hour = types_pb2.Consistency(max_staleness={"seconds": 3600})
-    allowed = await cache.availability(*elsewhere, MONDAY, consistency=hour)
-    assert (source(allowed), allowed.cache_info.stale) == ("REDIS", True)
-    assert len(starts(allowed)[elsewhere[2][0]]) == 8
-    moment = types_pb2.Consistency(max_staleness={"nanos": 1})
-    error = await refused(cache.availability(*elsewhere, MONDAY, consistency=moment))
-    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
-    error = await refused(cache.stub.Invalidate(_everything_of(shop)))
-    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    await _without_a_lease(cache, shop, neighbour)
     assert await cache.process.serving()
     stop.clear()
     missing = asyncio.create_task(keep_missing())
@@ -205,3 +190,27 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     assert (await cache.stub.Invalidate(_everything_of(shop))).token
     assert source(await cache.availability(*ask, MONDAY)) == "DATABASE"
     assert "Traceback" not in cache.process.output()
+
+
+def _read_of(shop: Shop) -> tuple[int, int, list[int], date]:
+    return shop.organization_id, shop.services[0], shop.barbers, MONDAY
+
+
+async def _without_a_lease(cache: Cache, shop: Shop, neighbour: Shop) -> None:
+    """Ask for what the neighbour has in Redis, and invalidate."""
+
+    async def no_lease() -> bool:
+        return cache.metric("chairside_cache_lease_held") == 0
+
+    await eventually(no_lease)
+    error = await refused(cache.availability(*_read_of(neighbour)))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    hour = types_pb2.Consistency(max_staleness={"seconds": 3600})
+    allowed = await cache.availability(*_read_of(neighbour), consistency=hour)
+    assert (source(allowed), allowed.cache_info.stale) == ("REDIS", True)
+    assert len(starts(allowed)[neighbour.barbers[0]]) == 8
+    moment = types_pb2.Consistency(max_staleness={"nanos": 1})
+    error = await refused(cache.availability(*_read_of(neighbour), consistency=moment))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    error = await refused(cache.stub.Invalidate(_everything_of(shop)))
+    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
