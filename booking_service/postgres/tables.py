@@ -75,6 +75,15 @@ def _index_if_known(table: str, column: str) -> Index:
     return Index(name, column, postgresql_where=text(f"{column} IS NOT NULL"))
 
 
+def _index_of_work(table: str) -> Index:
+    return Index(
+        f"{table}_by_appointment_start",
+        "organization_id",
+        "appointment_starts_at",
+        postgresql_where=text("appointment_starts_at IS NOT NULL"),
+    )
+
+
 def _money_of_appointment(moment: str) -> tuple[Column[object], ...]:
     """Return a payment's or refund's common columns, copies of its appointment included."""
     return (
@@ -256,6 +265,7 @@ payments = Table(
     same_shop("payments_barber", "barber_id", "barbers"),
     same_shop("payments_client", "client_id", "clients"),
     Index("payments_by_time", "organization_id", "paid_at"),
+    _index_of_work("payments"),
     *(_index_if_known("payments", name) for name in ("appointment_id", "client_id")),
 )
 
@@ -270,5 +280,6 @@ refunds = Table(
     same_shop("refunds_barber", "barber_id", "barbers"),
     same_shop("refunds_client", "client_id", "clients"),
     Index("refunds_by_time", "organization_id", "refunded_at"),
+    _index_of_work("refunds"),
     *(_index_if_known("refunds", name) for name in ("payment_id", "appointment_id", "client_id")),
 )

@@ -26,6 +26,13 @@ client_days = Table(
     organization(),
     Column("visits", Integer, nullable=False),
     *_sums(),
+    Index(
+        "client_days_by_day",
+        "organization_id",
+        "barber_id",
+        "day",
+        postgresql_include=["client_id", "visits"],
+    ),
 )
 
 client_totals = Table(

@@ -3,7 +3,7 @@
 It refers to `shop` and `asked` as `reports_sql` does.
 """
 
-__all__ = ["OF_DAYS", "clients"]
+__all__ = ["OF_DAYS", "clients", "visit_days"]
 
 OF_DAYS = """
     FROM organizations shop
@@ -38,3 +38,11 @@ def clients(as_of: str) -> str:
      ) since
      WHERE t.organization_id = shop.id AND t.barber_id = asked.barber_id
        AND t.first_visit < {as_of})"""  # noqa: S608 - constants
+
+
+def visit_days(first: str, last: str) -> str:
+    """Give client_id and day of all visits in the local days."""
+    return f"""
+    (SELECT d.client_id, d.day FROM client_days d
+     WHERE d.organization_id = shop.id AND d.barber_id = asked.barber_id
+       AND d.day >= {first} AND d.day < {last} AND d.visits > 0)"""  # noqa: S608 - constants

@@ -10,6 +10,7 @@ __all__ = [
     "HEAD",
     "OF_RANGES",
     "SERVICE_NAMES",
+    "booked_seconds",
     "counted",
     "hours",
     "money_by_day",
@@ -93,16 +94,18 @@ def counted(first: str, last: str) -> str:
         d.service_id, d.hour, d.weekday, d.month, d.status, d.number, d.seconds))
      FROM (
         SELECT l.service_id, l.hour, l.weekday, l.month, l.status, count(*) AS number,
-               sum(l.seconds)::bigint AS seconds
+               extract(epoch FROM sum(l.length))::bigint AS seconds
         FROM (
-            SELECT a.service_id, a.status,
-                   extract(epoch FROM a.ends_at - a.starts_at) AS seconds,
-                   extract(hour FROM a.starts_at AT TIME ZONE shop.time_zone)::int AS hour,
-                   extract(isodow FROM a.starts_at AT TIME ZONE shop.time_zone)::int - 1
-                       AS weekday,
-                   extract(month FROM a.starts_at AT TIME ZONE shop.time_zone)::int AS month
-            FROM appointments a
-            WHERE {_booked(first, last)}
+            SELECT w.service_id, w.status, w.length, date_part('hour', w.start)::int AS hour,
+                   date_part('isodow', w.start)::int - 1 AS weekday,
+                   date_part('month', w.start)::int AS month
+            FROM (
+                SELECT a.service_id, a.status, a.ends_at - a.starts_at AS length,
+                       a.starts_at AT TIME ZONE shop.time_zone AS start
+                FROM appointments a
+                WHERE {_booked(first, last)}
+                OFFSET 0  -- or the local start would be worked out three times for each
+            ) w
         ) l
         GROUP BY GROUPING SETS ((l.service_id, l.status), (l.hour, l.status),
                                 (l.weekday, l.status), (l.month, l.status))
@@ -117,6 +120,14 @@ def totals(first: str, last: str) -> str:
         count(DISTINCT a.client_id) FILTER (WHERE a.status = 'completed'))
      FROM appointments a
      WHERE {_booked(first, last)})::text"""  # noqa: S608 - constants
+
+
+def booked_seconds(first: str, last: str) -> str:
+    """Give the seconds of completed appointments."""
+    return f"""
+    (SELECT coalesce(sum(extract(epoch FROM a.ends_at - a.starts_at)), 0)::bigint
+     FROM appointments a
+     WHERE a.status = 'completed' AND {_booked(first, last)})"""  # noqa: S608 - constants
 
 
 def visitors(first: str, last: str) -> str:
@@ -134,24 +145,28 @@ def visitors(first: str, last: str) -> str:
 def sold(first: str, last: str) -> str:
     """Give [service, paid, payments, given back] of the appointments that start in the days.
 
-    Whoever took the money, and whenever.
+    Whoever took the money, and whenever: by the copies that it carries of its appointment.
     """
+    days = _within("m.appointment_starts_at", first, last)
     return f"""
     (SELECT json_agg(json_build_array(d.service_id, d.paid, d.payments, d.refunded))
      FROM (
-        SELECT a.service_id, coalesce(sum(m.paid), 0) AS paid, count(m.paid) AS payments,
+        SELECT m.service_id, coalesce(sum(m.paid), 0) AS paid, count(m.paid) AS payments,
                coalesce(sum(m.refunded), 0) AS refunded
-        FROM appointments a
-        CROSS JOIN LATERAL (
-            SELECT p.amount AS paid, NULL::numeric AS refunded FROM payments p
-            WHERE p.organization_id = shop.id AND p.appointment_id = a.id
-              AND p.status = 'completed'
+        FROM (
+            SELECT m.service_id, m.amount AS paid, NULL::numeric AS refunded
+            FROM payments m
+            WHERE m.organization_id = shop.id AND m.status = 'completed'
+              AND (asked.barber_id = 0 OR m.appointment_barber_id = asked.barber_id)
+              AND {days}
             UNION ALL
-            SELECT NULL, r.amount FROM refunds r
-            WHERE r.organization_id = shop.id AND r.appointment_id = a.id
+            SELECT m.service_id, NULL, m.amount
+            FROM refunds m
+            WHERE m.organization_id = shop.id
+              AND (asked.barber_id = 0 OR m.appointment_barber_id = asked.barber_id)
+              AND {days}
         ) m
-        WHERE {_booked(first, last)}
-        GROUP BY a.service_id
+        GROUP BY m.service_id
      ) d)::text"""  # noqa: S608 - constants
 
 

@@ -26,27 +26,21 @@ __all__ = [
     "tags_of_retention",
 ]
 
-# Most clients are told by their first and their last visit whether they came in the 90 days
-# before the last 90; days are looked up for the others.
 COLUMNS = f"""
     (SELECT json_build_array(
         count(*),
         count(*) FILTER (WHERE asked.as_of - c.last_visit <= 30),
         count(*) FILTER (WHERE asked.as_of - c.last_visit BETWEEN 31 AND 60),
-        count(*) FILTER (WHERE c.visits > 1),
-        count(*) FILTER (WHERE c.earlier),
-        count(*) FILTER (WHERE c.earlier AND c.last_visit >= asked.as_of - 90))
+        count(*) FILTER (WHERE c.visits > 1))
+     FROM {clients_sql.clients("asked.as_of")} c)::text AS retained,
+    (SELECT json_build_array(
+        count(*) FILTER (WHERE c.first < asked.as_of - 90),
+        count(*) FILTER (WHERE c.first < asked.as_of - 90 AND c.last >= asked.as_of - 90))
      FROM (
-        SELECT c.visits, c.last_visit, CASE
-            WHEN c.first_visit >= asked.as_of - 90 OR c.last_visit < asked.as_of - 180 THEN false
-            WHEN c.first_visit >= asked.as_of - 180 OR c.last_visit < asked.as_of - 90 THEN true
-            ELSE EXISTS (
-                SELECT FROM client_days d
-                WHERE d.client_id = c.client_id AND d.barber_id = asked.barber_id
-                  AND d.day >= asked.as_of - 180 AND d.day < asked.as_of - 90 AND d.visits > 0)
-            END AS earlier
-        FROM {clients_sql.clients("asked.as_of")} c
-     ) c)::text AS retained"""  # noqa: S608 - constants
+        SELECT min(v.day) AS first, max(v.day) AS last
+        FROM {clients_sql.visit_days("asked.as_of - 180", "asked.as_of")} v
+        GROUP BY v.client_id
+     ) c)::text AS repeated"""  # noqa: S608 - constants
 """What `retention_of` takes of a row."""
 _SQL = text(f"{reports_sql.HEAD}, {COLUMNS} {clients_sql.OF_DAYS}")
 
@@ -94,7 +88,8 @@ async def retention(context: LoadContext, arguments: Sequence[RetentionArguments
 
 def retention_of(as_of: date, row: Any) -> analytics_pb2.RetentionReport:  # noqa: ANN401 - a row with COLUMNS
     """Work out the report from a row with `COLUMNS`."""
-    clients, active, at_risk, returning, earlier, repeat = json.loads(row.retained)
+    clients, active, at_risk, returning = json.loads(row.retained)
+    earlier, repeat = json.loads(row.repeated)
     return analytics_pb2.RetentionReport(
         as_of_date=to_date(as_of),
         clients=clients,

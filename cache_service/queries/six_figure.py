@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 
 from cache_service.invalidation import tags
-from cache_service.queries import reports, reports_sql
+from cache_service.queries import clients_sql, reports, reports_sql
 from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
 from cache_service.queries.open_time import open_time_of, read_hours
 from cache_service.queries.revenue import read_days, sum_of
@@ -34,43 +34,16 @@ __all__ = [
 _MAX_TARGET = 1_000_000_000
 _MONTH = timedelta(days=30)
 
-_VISITS = """
-    (SELECT json_build_array(
-        count(*) FILTER (WHERE c.client_id IS NOT NULL),
-        count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.visits > 1),
-        count(*) FILTER (WHERE c.client_id IS NOT NULL AND c.recent_visits > 0),
-        coalesce(sum(c.recent_visits) FILTER (WHERE c.client_id IS NOT NULL), 0),
-        coalesce(sum(c.booked_seconds), 0)::bigint)
-     FROM (
-        SELECT v.client_id, count(DISTINCT v.day) AS visits,
-               count(DISTINCT v.day) FILTER (WHERE v.day >= asked.as_of - 365)
-                   AS recent_visits,
-               sum(v.seconds) FILTER (WHERE v.day >= asked.as_of - 30) AS booked_seconds
-        FROM (
-            SELECT a.client_id, (a.starts_at AT TIME ZONE shop.time_zone)::date AS day,
-                   extract(epoch FROM a.ends_at - a.starts_at) AS seconds
-            FROM appointments a
-            WHERE a.organization_id = shop.id AND a.status = 'completed'
-              AND (asked.barber_id = 0 OR a.barber_id = asked.barber_id)
-              AND a.starts_at < (asked.as_of + 1)::timestamp AT TIME ZONE 'UTC'
-        ) v
-        WHERE v.day < asked.as_of
-        GROUP BY v.client_id
-     ) c)::text"""
-"""Clients, returning ones, active ones and their visits of 365 days, seconds booked of 30."""
-
 COLUMNS = f"""
     {reports_sql.money_by_day("asked.as_of - 60", "asked.as_of")} AS income_money,
     {reports_sql.hours("asked.as_of - 30", "asked.as_of")} AS income_hours,
-    {_VISITS} AS income_visits"""
+    {reports_sql.booked_seconds("asked.as_of - 30", "asked.as_of")} AS income_seconds,
+    (SELECT json_build_array(count(DISTINCT v.client_id), count(*))
+     FROM {clients_sql.visit_days("asked.as_of - 365", "asked.as_of")} v)::text AS income_visits,
+    (SELECT json_build_array(count(*), count(*) FILTER (WHERE c.visits > 1))
+     FROM {clients_sql.clients("asked.as_of")} c)::text AS income_clients"""  # noqa: S608 - constants
 """What `six_figure_of` takes of a row, beside currency and time zone."""
-_SQL = text(f"""
-    {reports_sql.HEAD}, {COLUMNS}
-    FROM organizations shop
-    CROSS JOIN unnest(CAST(:barber_ids AS bigint[]), CAST(:as_ofs AS date[])) WITH ORDINALITY
-        AS asked (barber_id, as_of, number)
-    WHERE shop.id = :organization_id
-""")
+_SQL = text(f"{reports_sql.HEAD}, {COLUMNS} {clients_sql.OF_DAYS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +109,13 @@ def six_figure_of(as_of: date, target: float, row: Any) -> analytics_pb2.SixFigu
     since = as_of - _MONTH
     days = read_days(row.income_money)
     opened = open_time_of(read_hours(row.income_hours), ZoneInfo(row.time_zone), since, as_of)
-    clients, returning, active, recent_visits, booked_seconds = json.loads(row.income_visits)
+    active, recent_visits = json.loads(row.income_visits)
+    clients, returning = json.loads(row.income_clients)
     measured = Measured(
         target=Decimal(repr(target)),
         month=sum_of(money for day, money in days.items() if day >= since),
         month_before=sum_of(money for day, money in days.items() if day < since),
-        booked_minutes=booked_seconds // 60,
+        booked_minutes=row.income_seconds // 60,
         open_minutes=opened.minutes,
         open_days=opened.days,
         clients=clients,
