@@ -119,9 +119,10 @@ async def _open(stack: AsyncExitStack, at: Stand, entries: int) -> _Side:
     await connection.open()
     stack.push_async_callback(connection.close)
     database = await asyncpg.connect(at.url)
-    epoch, server = await database.fetchrow("SELECT epoch::text, redis_identity FROM authority")
+    epoch, bound = await database.fetchrow("SELECT epoch::text, redis_identity FROM authority")
     name, _ = await database.fetchrow(DATABASE_IDENTITY)
     await database.close()
+    server = bound.rpartition(" ")[0]
     store = RedisStore(connection, channels, random.randbytes)
     channel = await stack.enter_async_context(grpc.aio.insecure_channel(service.address))
     side = _Side(at.organization_id, CacheServiceStub(channel), store, Era(name, epoch, server))

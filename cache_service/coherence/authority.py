@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cache_service.coherence.era import Era
 
-__all__ = ["Authority", "AuthorityUnavailableError", "Standing"]
+__all__ = ["Authority", "AuthorityUnavailableError", "Standing", "bound"]
 
 
 class AuthorityUnavailableError(Exception):
@@ -19,8 +19,9 @@ class AuthorityUnavailableError(Exception):
 class Standing:
     """What one statement on the primary saw.
 
-    `store` is the identity of the Redis in force, None while the cache is off. `members`
-    tells for each member whether it is expelled. `snapshot` is that of the statement.
+    `store` is the identity of the Redis in force and of the database that put it in force
+    (see `bound`), None while the cache is off. `members` tells for each member whether it is
+    expelled. `snapshot` is that of the statement.
     """
 
     database: str
@@ -32,8 +33,18 @@ class Standing:
 
     @property
     def era(self) -> Era | None:
-        """Return the era in force, None while the cache is off."""
-        return None if self.store is None else Era(self.database, self.epoch, self.store)
+        """Return the era in force, None while the cache is off.
+
+        None, too, where another database took over the row: who has not looked since has a
+        lease on the former era yet, and under that its guards are deleted by nobody any more.
+        """
+        server, _, database = (self.store or "").rpartition(" ")
+        return Era(self.database, self.epoch, server) if database == self.database else None
+
+
+def bound(server: str, database: str) -> str:
+    """Return the `store` of a Redis that this database puts in force."""
+    return f"{server} {database}"
 
 
 class Authority(Protocol):

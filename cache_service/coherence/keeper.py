@@ -6,7 +6,12 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Protocol
 
-from cache_service.coherence.authority import Authority, AuthorityUnavailableError, Standing
+from cache_service.coherence.authority import (
+    Authority,
+    AuthorityUnavailableError,
+    Standing,
+    bound,
+)
 from cache_service.coherence.era import Era
 from cache_service.coherence.lease import LEASE_SECONDS, MARGIN_SECONDS, Lease
 from cache_service.coherence.memory import Memory
@@ -25,6 +30,7 @@ class Happening(Enum):
     EXPELLED = "expelled from the members, registering anew"
     LEFT = "left the members: the shared cache is away"
     TURNED_OFF = "turned the cache off: the shared cache is another server"
+    OVERTAKEN = "turned the cache off: another database took over"
     TURNED_ON = "turned the cache on with the shared cache as it is now"
     OUTDATED = "serves no hits: another version has newer rules"
     RAISED_RULES = "put newer rules in force"
@@ -122,10 +128,15 @@ class Keeper:
         self._lease.renew(standing, sent_at)
         if before != standing.era:
             self._memory.forget()
-        if standing.store is not None:
+        if standing.era is not None:
             self._tell(Happening.JOINED)
+        elif standing.store is not None:
+            # Off for all who look, and so for good: the row must say so before it is on again.
+            await self._authority.turn_off(standing.epoch)
+            self._tell(Happening.OVERTAKEN)
+            return True
         try:
-            return await self._switch(standing, standing.store)
+            return await self._switch(standing, standing.era and standing.era.store)
         except StoreUnavailableError:
             return False
 
@@ -173,7 +184,7 @@ class Keeper:
             await self._server.seek()  # This one is no primary any more; perhaps another is.
             return False
         if store is None:
-            await self._authority.turn_on(standing.epoch, identity)
+            await self._authority.turn_on(standing.epoch, bound(identity, standing.database))
             self._tell(Happening.TURNED_ON)
             return True
         # Perhaps it is this process that is connected to what is not in force any more.

@@ -42,7 +42,7 @@ class Lease:
         self.known_at = self._clock()
         if self._held != self.known:
             self.end()
-        if standing.store is not None:
+        if standing.era is not None:
             self._off = None
         elif self._off is None or self._off[0] != standing.epoch:
             # From its arrival, not from its sending: every lease on what was in force before
