@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
+from cache_service.auditor import Auditor
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.load_gate import LoadsExhaustedError
 from cache_service.coherence.outcome import Answer
@@ -24,12 +25,22 @@ _RETRY = 0.5
 
 
 class CachedReads:
-    """Reads entries of declared queries; `ttls` overrides a query's time to live by its name."""
+    """Reads entries of declared queries; `ttls` overrides a query's time to live by its name.
 
-    def __init__(self, reader: Reader, primary: Primary, ttls: Mapping[str, timedelta]) -> None:
+    The auditor, if there is one, takes its share of the answers.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        primary: Primary,
+        ttls: Mapping[str, timedelta],
+        auditor: Auditor | None = None,
+    ) -> None:
         self._reader = reader
         self._primary = primary
         self._ttls = ttls
+        self._auditor = auditor
 
     async def read(
         self,
@@ -50,18 +61,35 @@ class CachedReads:
         reads = [self._as_read(query, one) for one in arguments]
         organization_id = arguments[0].organization_id
         try:
-            return await self._reader.read(organization_id, reads, load, consistency)
+            answers = await self._reader.read(organization_id, reads, load, consistency)
         except LoadsExhaustedError as error:
             message = "as many reads of the organization wait for the database as may"
             raise ResourceExhausted("LOADS_EXHAUSTED", message, retry_after=_RETRY) from error
+        auditor = self._auditor
+        if auditor is not None:
+            auditor.left -= len(answers)
+            if auditor.left <= 0:
+                auditor.take(query, organization_id, arguments, answers)
+        return answers
 
     def hit(self, query: CachedQuery[A], arguments: A) -> Awaitable[Answer | None]:
         """Answer one entry if it is a hit, else None, in a round trip at most; `served` counts."""
         return self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
 
-    def served(self, query: CachedQuery[A], arguments: A, answer: Answer) -> None:
-        """Count an answer of `hit` that is served."""
-        self._reader.served(arguments.organization_id, query.name, answer.outcome)
+    def near(self, organization_id: int, key: str) -> Answer | None:
+        """Answer the entry of that key if it is in memory, else None; `served` counts it."""
+        return self._reader.near(organization_id, key)
+
+    def served(
+        self, query: CachedQuery[A], organization_id: int, asked: A | str, answer: Answer
+    ) -> None:
+        """Count an answer of `near` or `hit` that is served; `asked` is arguments or key."""
+        self._reader.served(organization_id, query.name, answer.outcome)
+        auditor = self._auditor
+        if auditor is not None:
+            auditor.left -= 1
+            if auditor.left <= 0:
+                auditor.take(query, organization_id, (asked,), (answer,))
 
     def _as_read(self, query: CachedQuery[A], arguments: A) -> Read:
         ttl = self._ttls.get(query.name, query.ttl)

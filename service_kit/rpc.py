@@ -36,6 +36,7 @@ __all__ = ["Calls", "Context", "annotate", "register", "remaining"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _Unary = Callable[[Any, Context], Awaitable[Any]]
+_Near = Callable[[bytes], tuple[bytes, dict[str, object]] | None]
 _Stream = Callable[[Any, Context], Any]
 
 _DEFAULT_DEADLINE = 10.0
@@ -50,7 +51,7 @@ _notes: ContextVar[dict[str, object]] = ContextVar("notes")
 def remaining(context: Context, margin: float = 0.0) -> float:
     """Return the seconds left of the call's deadline or its cap, less `margin`; never below 0.
 
-    Deadlines do not propagate by themselves: pass this to every outgoing call.
+    Deadlines do not propagate: pass this to every outgoing call.
     """
     end = _deadline.get(None)
     if end is not None:
@@ -61,8 +62,7 @@ def remaining(context: Context, margin: float = 0.0) -> float:
 
 def annotate(_context: Context, **fields: object) -> None:
     """Add fields to the call's line in the access log, such as the kind of a hit."""
-    notes = _notes.get(None)
-    if notes is None:
+    if (notes := _notes.get(None)) is None:
         _notes.set(fields)
     else:
         notes.update(fields)
@@ -129,8 +129,7 @@ class Calls:
         _deadline.set(now + allowed)
         if _notes.get(None) is None:
             _notes.set({})  # shared with the task, whose own settings we would not see
-        # In a task: cleaning up (a cancelled query on a frozen server takes two
-        # seconds) must not keep the caller waiting past the deadline.
+        # In a task: its cleaning up (two seconds, with a frozen server) keeps no caller waiting.
         task = asyncio.ensure_future(handler(request, context))
         try:
             done, _ = await asyncio.wait((task,), timeout=allowed)
@@ -151,8 +150,10 @@ def register(
     A unary method is `async def Method(request, context)` and returns a message
     or its bytes; a server-streaming one is an async generator of them. If there is
     an `async def fast_Method(request, context)`, it is tried first, without
-    deadline and task: it returns bytes, or None to have `Method` called. A method
-    that the servicer lacks is answered with UNIMPLEMENTED.
+    deadline and task: it returns bytes, or None to have `Method` called. Before both
+    a `near_Method(raw)` is tried, a plain function from the request's bytes to the
+    response's and the notes for the log, or None. A method that the servicer lacks is
+    answered with UNIMPLEMENTED.
     """
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
@@ -170,11 +171,11 @@ def register(
             )
             handlers[method.name] = grpc.unary_stream_rpc_method_handler(stream)
         else:
-            fast = getattr(servicer, f"fast_{method.name}", None)
             unary = _unary(
                 path,
                 parse=parse,
-                fast=fast,
+                near=getattr(servicer, f"near_{method.name}", None),
+                fast=getattr(servicer, f"fast_{method.name}", None),
                 handler=handler or _missing(path),
                 calls=calls,
                 counter=counter,
@@ -188,6 +189,7 @@ def _unary(
     path: str,
     *,
     parse: Callable[[bytes], Message],
+    near: _Near | None,
     fast: _Unary | None,
     handler: _Unary,
     calls: Calls,
@@ -198,14 +200,17 @@ def _unary(
         code = 0
         try:
             calls.open()
+            if near is not None and (found := near(raw)) is not None:
+                response, notes = found
+                _notes.set(notes)
+                return response
             # Parsed here and not by gRPC, whose own error would tell our innards.
             request = _parsed(parse, raw)
             if fast is not None:
-                response = await fast(request, context)
-                if response is not None:
-                    return response  # type: ignore[no-any-return]
-            response = await calls.within_deadline(handler, request, context)
-            return _sendable(response)
+                answer = await fast(request, context)
+                if answer is not None:
+                    return answer  # type: ignore[no-any-return]
+            return _sendable(await calls.within_deadline(handler, request, context))
         except asyncio.CancelledError:
             code = _cancel_code(context)
             raise
@@ -213,8 +218,8 @@ def _unary(
             code = code_number(context.code())
             raise
         except Exception as error:  # the boundary: nothing may pass it
-            code, notes, abort = answer_error(error, path, context)
-            annotate(context, **notes)
+            code, why, abort = answer_error(error, path, context)
+            annotate(context, **why)
             await abort
             raise
         finally:
@@ -292,5 +297,4 @@ def _missing_stream(path: str) -> _Stream:
 
 
 def _not_implemented(path: str) -> Unimplemented:
-    message = "this version does not have that method yet"
-    return Unimplemented("METHOD_NOT_IMPLEMENTED", message, method=path)
+    return Unimplemented("METHOD_NOT_IMPLEMENTED", "this version lacks that method", method=path)

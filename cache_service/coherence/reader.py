@@ -49,10 +49,10 @@ class Reader:
         self._filler = filler
         self._time = time
 
-    def near(self, organization_id: int, read: Read) -> Answer | None:
+    def near(self, organization_id: int, key: str) -> Answer | None:
         """Return the answer if it is in memory, without any round trip; it counts nothing."""
         era = self._lease.era()
-        return None if era is None else self._memory.get(era, organization_id, read.key)
+        return None if era is None else self._memory.get(era, organization_id, key)
 
     async def hit(self, organization_id: int, read: Read) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.

@@ -23,7 +23,7 @@ from service_kit.rpc import Context, annotate
 from service_kit.validation import FIRST_YEAR, LAST_YEAR, Violations
 from service_kit.values import from_date
 
-__all__ = ["MAX_BARBERS", "Availability"]
+__all__ = ["MAX_BARBERS", "Availability", "plain_day", "serialise"]
 
 MAX_DAYS = 62
 MAX_BARBERS = 50
@@ -64,7 +64,7 @@ class Availability:
 
         None means: not that request, or no hit; the long way then answers.
         """
-        wanted = _plain_day(request)
+        wanted = plain_day(request)
         if wanted is None:
             return None
         answer = await self._reads.hit(availability, wanted)
@@ -75,7 +75,7 @@ class Availability:
         following = next_available(slots)
         if not following:
             return None  # The next free one must be searched for.
-        self._reads.served(availability, wanted, answer)
+        self._reads.served(availability, wanted.organization_id, wanted, answer)
         annotate(context, outcome=answer.outcome.value)
         return self._serialise(slots, following, day.time_zone, (answer,))
 
@@ -143,17 +143,21 @@ class Availability:
         time_zone: str,
         answers: Iterable[Answer],
     ) -> bytes:
-        return b"".join(
-            (
-                *(bytes_field(1, varint_field(1, barber) + wire) for barber, wire in slots.items()),
-                following,
-                bytes_field(3, time_zone.encode()),
-                cache_info(4, answers, self._time()),
-            )
+        return serialise(slots, following, time_zone) + cache_info(4, answers, self._time())
+
+
+def serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> bytes:
+    """Put the response together, but for its cache_info."""
+    return b"".join(
+        (
+            *(bytes_field(1, varint_field(1, barber) + wire) for barber, wire in slots.items()),
+            following,
+            bytes_field(3, time_zone.encode()),
         )
+    )
 
 
-def _plain_day(request: cache_service_pb2.GetAvailabilityRequest) -> AvailabilityDay | None:
+def plain_day(request: cache_service_pb2.GetAvailabilityRequest) -> AvailabilityDay | None:
     """Read a request that asks for one barber's day and nothing else; None if it is not sound.
 
     What is wrong is for `_validated` to say: collecting that costs a tenth of a hit.

@@ -12,6 +12,7 @@ from cache_service.coherence.invalidator import Invalidator
 from cache_service.database import Primary
 from cache_service.edge.analytics import Analytics
 from cache_service.edge.availability import Availability
+from cache_service.edge.availability_near import NearAvailability
 from cache_service.edge.declared import DeclaredReads, by_rpc, discover
 from cache_service.edge.explain import Explain
 from cache_service.edge.invalidate import Invalidate
@@ -38,13 +39,14 @@ def make_servicer(
 ) -> SimpleNamespace:
     """Return an object with a method for each of the contract that this version has.
 
-    Declared queries bring their own; the rest are named here. `fast_GetAvailability` is
-    tried before `GetAvailability`.
+    Declared queries bring their own; the rest are named here. `near_GetAvailability` is
+    tried first, then `fast_GetAvailability`, then `GetAvailability`.
     """
     declared = DeclaredReads(reads, clock, time)
     queries = by_rpc(discover())
     availability = Availability(reads, declared, clock, time)
     servicer = SimpleNamespace(
+        near_GetAvailability=NearAvailability(reads, clock, time).answer,
         fast_GetAvailability=availability.hit,
         GetAvailability=availability.get_availability,
         GetAnalytics=Analytics(declared, queries).get_analytics,

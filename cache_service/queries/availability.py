@@ -134,6 +134,18 @@ class DaySlots(NamedTuple):
         ]
         return b"".join(wire for _, wire in sorted(slots + released))
 
+    def steady_until(self, now: datetime) -> float:
+        """Return until when (seconds since the epoch) `bookable` says what it says now.
+
+        That is when the first slot comes too near, or the first hold ends.
+        """
+        if any(free_from <= _microseconds(now) for _, _, free_from in self.held):
+            return 0.0  # What is free again meets the lead time by itself.
+        first = bisect_left(self.starts, -int(-now.timestamp() // 1) + self.lead_seconds)
+        ends = [free_from / 1e6 for _, _, free_from in self.held]
+        ends += [float(start - self.lead_seconds) for start in self.starts[first : first + 1]]
+        return min(ends, default=0.0)
+
 
 @lru_cache(maxsize=1024)
 def _last_day(time_zone: str, day: date, hour: int, minute: int, horizon_days: int) -> date:

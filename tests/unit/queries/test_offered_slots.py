@@ -1,6 +1,7 @@
 """Slots as they are read from an entry, against the rule that bookings are decided by."""
 
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -76,3 +77,22 @@ def test_the_boundaries_are_ones() -> None:
     assert (count(HELD_UNTIL - MICROSECOND), count(HELD_UNTIL)) == (2, 3)
     midnight = datetime(2025, 6, 1, 4, tzinfo=UTC)
     assert (count(midnight - MICROSECOND), count(midnight)) == (0, 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_said_to_be_steady_does_not_change(seed: int) -> None:
+    """Until the moment that is named, the same slots can be booked; then others can."""
+    lot = Random(seed)  # noqa: S311
+    entry = _entry()
+    now = OPENS - 3 * HOUR + lot.random() * 5 * HOUR
+    until = entry.steady_until(now)
+    if until <= now.timestamp():
+        assert (
+            entry.held[0][2] <= now.timestamp() * 1e6 or now > SLOTS[-1].start - LEAD - MICROSECOND
+        )
+        return
+    span = until - now.timestamp()
+    said = entry.bookable(DAY, now)
+    for part in (0.0, lot.random(), 0.999999):
+        assert entry.bookable(DAY, now + timedelta(seconds=span * part)) == said
+    assert entry.bookable(DAY, now + timedelta(seconds=span + 1.0)) != said

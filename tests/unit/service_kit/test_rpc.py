@@ -30,6 +30,12 @@ class Servicer:
         """Raise what nobody expects."""
         raise RuntimeError(SECRET)
 
+    def near_GetSchedule(self, raw: bytes) -> tuple[bytes, dict[str, object]] | None:
+        """Answer shop 5 from its bytes, fail for shop 6, leave the rest to the others."""
+        if raw == b"\x08\x06":
+            raise RuntimeError(SECRET)
+        return (b"near", {"outcome": "near"}) if raw == b"\x08\x05" else None
+
     async def fast_GetSchedule(self, request: Any, context: rpc.Context) -> bytes | None:
         """Answer for shop 1, fail for shop 2, leave the rest to the slow path."""
         if request.organization_id == 1:
@@ -193,6 +199,21 @@ async def test_the_fast_path_may_leave_a_call_to_the_slow_one() -> None:
     assert [line.get("outcome") for line in lines] == ["hit", "load", None]
     assert lines[2]["reason"] == "BARBER_NOT_FOUND"
     assert lines[0]["code"] == "OK"
+
+
+async def test_what_is_near_is_answered_first() -> None:
+    """near_Method is tried before the others, and is counted, logged and bounded like them."""
+    async with serve_here(Servicer()) as served:
+        assert await served.call("GetSchedule", b"\x08\x05") == b"near"
+        failure = await _failure(served.call("GetSchedule", b"\x08\x06"))
+        assert failure.code() == grpc.StatusCode.INTERNAL
+        assert SECRET not in str(failure)
+        text = served.metrics.render().decode()
+    labels = f'grpc_method="GetSchedule",grpc_service="{SERVICE.full_name}"'
+    assert f'grpc_server_handled_total{{grpc_code="OK",{labels}}} 1.0' in text
+    assert f'grpc_server_handled_total{{grpc_code="INTERNAL",{labels}}} 1.0' in text
+    lines = [json.loads(line) for line in served.log.getvalue().splitlines()]
+    assert [line.get("outcome") for line in lines] == ["near", None]
 
 
 async def test_the_log_has_the_callers_request_id_as_text_only() -> None:
