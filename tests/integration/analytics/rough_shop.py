@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from booking_service.importing import GeneratorOptions, generate
 from booking_service.importing.copying import take_ids
-from tests.integration.analytics.takings import Takings
+from tests.integration.analytics.takings import MONEY, Takings
 
 __all__ = ["RoughShop", "write_rough_shop"]
 
@@ -36,6 +37,15 @@ _APPOINTMENT = (
     *("id", "organization_id", "barber_id", "service_id", "client_id", "status"),
     *("starts_at", "ends_at", "blocked_from", "blocked_until", "price"),
 )
+_BOUNDS = {
+    "Five visits, 500 spent": ([date(2019, 6, 3 + n) for n in range(5)], "100"),
+    "Three visits, 200.01 spent": ([date(2019, 7, 1 + n) for n in range(3)], "66.67"),
+    "Ninety days between": ([date(2019, 6, 12), date(2019, 9, 10)], "40"),
+    "More than ninety": ([date(2019, 6, 13), date(2019, 9, 12)], "40"),
+    "A year before 20 May 2020": ([date(2019, 5, 21)], "40"),
+    "More than a year": ([date(2019, 5, 20)], "40"),
+}
+"""Clients by name, with their days and what they pay each time."""
 _OVER = ("completed", "completed", "completed", "cancelled", "no_show", "scheduled", "in_progress")
 
 
@@ -94,6 +104,7 @@ async def write_rough_shop(
         money = await _write_nights(connection, shop, random)
         _sell(shop, random, money)
         await money.write(connection)
+        await _write_bounds(connection, shop)
         await _take_away(connection, shop)
         for table in ("payments", "refunds"):
             await connection.execute(
@@ -178,6 +189,32 @@ def _sell(shop: RoughShop, random: Random, money: Takings) -> None:
         for minute in (-1, 0, 1, 600):
             client = random.choice((None, *shop.clients[:30], shop.clients[-1]))
             money.take(None, client, shop.at(day, minute))
+
+
+async def _write_bounds(connection: asyncpg.Connection, shop: RoughShop) -> None:
+    """Let clients come, at noon, and pay so that they lie just on what parts the figures."""
+    keys = await take_ids(connection, "clients", len(_BOUNDS))
+    await connection.copy_records_to_table(
+        "clients",
+        records=[
+            (key, shop.organization_id, name) for key, name in zip(keys, _BOUNDS, strict=True)
+        ],
+        columns=("id", "organization_id", "name"),
+    )
+    rows, payments = [], []
+    for client, (days, amount) in zip(keys, _BOUNDS.values(), strict=True):
+        for day in days:
+            taken = await take_ids(connection, "appointments", 1)
+            start = shop.at(day, 12 * 60)
+            end = start + 20 * _MINUTE
+            who = shop.barbers[0], shop.services[0], client, "completed"
+            rows.append((*taken, shop.organization_id, *who, start, end, start, end, 30))
+            money = shop.barbers[0], client, Decimal(amount)
+            payments.append((shop.organization_id, *taken, *money, end))
+    await connection.copy_records_to_table("appointments", records=rows, columns=_APPOINTMENT)
+    await connection.copy_records_to_table(
+        "payments", records=payments, columns=(*MONEY, "paid_at")
+    )
 
 
 async def _take_away(connection: asyncpg.Connection, shop: RoughShop) -> None:

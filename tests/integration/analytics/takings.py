@@ -10,10 +10,10 @@ import asyncpg
 
 from booking_service.importing.copying import take_ids
 
-__all__ = ["Takings"]
+__all__ = ["MONEY", "Takings"]
 
 _MINUTE = timedelta(minutes=1)
-_MONEY = ("organization_id", "appointment_id", "barber_id", "client_id", "amount")
+MONEY = ("organization_id", "appointment_id", "barber_id", "client_id", "amount")
 
 
 class Takings:
@@ -45,12 +45,12 @@ class Takings:
         await connection.copy_records_to_table(
             "payments",
             records=[(key, *row) for key, row in zip(keys, self._payments, strict=True)],
-            columns=("id", *_MONEY, "paid_at", "status"),
+            columns=("id", *MONEY, "paid_at", "status"),
         )
         await connection.copy_records_to_table(
             "refunds",
             records=[
                 (*row[:-1], None if row[-1] is None else keys[row[-1]]) for row in self._refunds
             ],
-            columns=(*_MONEY, "refunded_at", "payment_id"),
+            columns=(*MONEY, "refunded_at", "payment_id"),
         )
