@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from functools import partial
+from secrets import randbelow
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cache_service.auditor import Auditor
 from cache_service.cached_reads import CachedReads
+from cache_service.coherence.audit import Hits
 from cache_service.coherence.explain import Explainer, Silent
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.lease import LEASE_SECONDS
@@ -19,11 +24,12 @@ from cache_service.edge.declared import discover
 from cache_service.edge.explain import Explain
 from cache_service.edge.servicer import make_servicer
 from cache_service.invalidation.relay import Relay
-from cache_service.protocol import open_cache
+from cache_service.protocol import CoherentCache, open_cache
 from cache_service.settings import Settings
 from cache_service.stores.authority import PostgresAuthority
 from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.clock import elapsed
 from service_kit.process import Application, Runtime
 from service_kit.settings import SettingsError
 
@@ -77,7 +83,10 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         counts=counts,
     )
     runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory))
-    reads = CachedReads(cache.reader, primary, settings.ttls)
+    auditor = _auditor(
+        settings, cache=cache, primary=primary, gate=gate, counts=counts, now=runtime.clock.now
+    )
+    reads = CachedReads(cache.reader, primary, settings.ttls, auditor)
     relay = Relay(primary, cache.invalidator, counts)
     uncounted = Filler(cache.store, cache.memory, Silent(), gate, time.time)
     stack.push_async_callback(uncounted.drain)
@@ -95,7 +104,8 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     async def ready() -> None:
         """Begin to renew and to relay; wait for the database, and a little for the lease."""
         stack.push_async_callback(cache.leave)
-        for work in (cache.keeper.run(), relay.run()):
+        audits = () if auditor is None else (auditor.run(),)
+        for work in (cache.keeper.run(), relay.run(), *audits):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         waited = 0.0
         while cache.lease.known_at is None or (
@@ -115,6 +125,32 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         time=time.time,
     )
     return Application([(SERVICE, servicer)], ready)
+
+
+def _auditor(
+    settings: Settings,
+    *,
+    cache: CoherentCache,
+    primary: Primary,
+    gate: LoadGate,
+    counts: Counts,
+    now: Callable[[], datetime],
+) -> Auditor | None:
+    """Make the auditor, unless there is to be none."""
+    if not settings.audit_share:
+        return None
+    return Auditor(
+        every=round(1 / settings.audit_share),
+        hits=Hits(cache.store, cache.memory),
+        lease=cache.lease,
+        load=primary.load,
+        gate=gate,
+        tally=counts,
+        random=randbelow,
+        now=now,
+        clock=elapsed,
+        sleep=asyncio.sleep,
+    )
 
 
 class _Engines:

@@ -18,9 +18,10 @@ from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Loaded, Read, StoreUnavailableError
 from cache_service.invalidation.tags import SCOPE
 from cache_service.queries.declare import CachedQuery
+from cache_service.queries.keys import without_texts
 from service_kit.errors import ServiceError
 
-__all__ = ["AuditTally", "Auditor", "Mismatch", "digest", "load_or_refusal", "read_of"]
+__all__ = ["AuditTally", "Auditor", "digest", "load_or_refusal", "read_of"]
 
 _MOST_WAITING = 256
 """Hits that wait to be compared, and suspects that wait for their second look."""
@@ -36,15 +37,6 @@ class AuditTally(Protocol):
     audits_checked: int
     audits_mismatched: int
     audits_dropped: int
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """An answer that hits and is not what the database says; `loaded` is None if it refuses."""
-
-    served: Served
-    nonces: tuple[bytes, ...]
-    loaded: bytes | None
 
 
 @dataclass(slots=True)
@@ -63,8 +55,8 @@ class Auditor:
 
     At most two of its loads run at once, one for first and one for second looks; each needs a
     place as a caller's load does, and none begins while a caller's waits for one. `random(n)`
-    gives an integer below n. `now` is the shop's time; `clock` only goes forward. `tell` is
-    given each mismatch. Every case ends as checked or as dropped.
+    gives an integer below n. `now` is the shop's time; `clock` only goes forward. Every case
+    ends as checked or as dropped; a mismatch is logged as an error, too.
     """
 
     def __init__(
@@ -76,7 +68,6 @@ class Auditor:
         load: Load,
         gate: LoadGate,
         tally: AuditTally,
-        tell: Callable[[Mismatch], None],
         random: Callable[[int], int],
         now: Callable[[], datetime],
         clock: Callable[[], float],
@@ -88,8 +79,8 @@ class Auditor:
         self._load = load
         self._gate = gate
         self._tally = tally
-        self._tell = tell
         self._random = random
+        self._log = structlog.get_logger("cache.audit")
         self._now = now
         self._clock = clock
         self._sleep = sleep
@@ -144,9 +135,7 @@ class Auditor:
             except (ServiceError, LoadsExhaustedError, StoreUnavailableError):
                 pass
             except Exception:  # noqa: BLE001 - logged; one case must not end the audit of others
-                structlog.get_logger("cache.audit").exception(
-                    "a hit cannot be audited", query=case.query.name
-                )
+                self._log.exception("a hit cannot be audited", query=case.query.name)
             if not judged:
                 self._tally.audits_dropped += 1
 
@@ -176,7 +165,18 @@ class Auditor:
         near = served.answer.outcome is Outcome.NEAR
         if nonces is not None and (near or nonces == case.nonces):
             self._tally.audits_mismatched += 1
-            self._tell(Mismatch(served, nonces, loaded))
+            self._log.error(
+                "a hit is not what the database says",
+                organization_id=served.organization_id,
+                key=without_texts(served.read.key),
+                key_digest=digest(served.read.key.encode()),
+                source=served.answer.outcome.value,
+                era=served.era.name,
+                nonces=[nonce.hex() for nonce in nonces],
+                snapshot=served.answer.snapshot,
+                served=digest(served.answer.payload),
+                loaded=digest(loaded),
+            )
         self._tally.audits_checked += 1
         return True
 
