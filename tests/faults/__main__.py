@@ -68,7 +68,7 @@ async def _rounds(cluster: Cluster, run: _Run, console: Console) -> list[Round]:
         past = monotonic() - began
         left = run.seconds - past
         if rounds and left < _SHORTEST:
-            if min(checked, _NEAR * near) >= run.reads or past > 2 * run.seconds:
+            if min(checked, _NEAR * near) >= run.reads or past > 3 * run.seconds:
                 return rounds
             left = _SHORTEST
         one = await play(cluster, run.seed + len(rounds), min(_ROUND, left), run.rates, run.kinds)
@@ -85,7 +85,7 @@ def main(  # noqa: PLR0917 - its options
     seconds: Annotated[float, typer.Option(help="How long the load lasts.")] = 600.0,
     least: Annotated[
         int,
-        typer.Option(help="Go on, at most as long again, for so many reads, a tenth of them near."),
+        typer.Option(help="Go on, at most twice as long again, for so many reads, a tenth near."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of load, faults and delays.")] = 1,
     reads: Annotated[float, typer.Option(help="Calls a second, besides those woken.")] = 110.0,

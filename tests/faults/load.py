@@ -28,7 +28,7 @@ _OPTIONS = (
 )
 _READ_SECONDS = 1.0
 _WRITE_SECONDS = 4.0
-_MOST_OPEN = 30
+_MOST_OPEN = 16
 """Reads open at once at one process; above it a read is not begun, and counted as shed."""
 _REPEATED = 0.6
 """How many of the mutations with an unknown outcome are repeated by their request id."""

@@ -43,7 +43,7 @@ def summary(
         "read_calls": calls["reads"],
         "read_calls_answered": calls["reads answered"],
         "reads_checked": reads,
-        "reads_from_cache": sum(verdict.hits for verdict in verdicts),
+        "reads_answered_wholly_from_cache": sum(verdict.hits for verdict in verdicts),
         "reads_within_5_ms": sum(verdict.near for verdict in verdicts),
         "reads_within_5_ms_of_own_change": sum(verdict.near_own for verdict in verdicts),
         "reads_with_a_token": sum(verdict.tokens for verdict in verdicts),

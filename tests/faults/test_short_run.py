@@ -15,7 +15,7 @@ _READS = 100_000
 _NEAR = 10_000
 _KINDS = 12
 _SEED = 1
-_PATIENCE = 240.0
+_PATIENCE = 300.0
 
 
 async def test_no_read_is_older_than_an_acknowledgement(
@@ -51,7 +51,7 @@ def _assert_that_it_bit(results: dict[str, object]) -> None:
     assert len([kind for kind, done in kinds.items() if done["effect"]]) >= _KINDS
     for name, least in (
         ("reads_checked", _READS),
-        ("reads_from_cache", _READS // 10),
+        ("reads_answered_wholly_from_cache", _READS // 10),
         ("reads_within_5_ms", _NEAR),
         ("reads_within_5_ms_of_own_change", _NEAR // 20),
         ("mutations_applied", 100),
