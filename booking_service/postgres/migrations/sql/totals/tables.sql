@@ -36,3 +36,10 @@ CREATE TABLE client_totals (
 CREATE INDEX client_totals_by_barber ON client_totals (organization_id, barber_id);
 
 GRANT SELECT ON client_days, client_totals TO chairside_booking, chairside_cache;
+
+-- What services earned is found by the start of the appointments, which money carries a copy
+-- of: else each appointment of a range would be looked up among payments and refunds.
+CREATE INDEX payments_by_appointment_start ON payments (organization_id, appointment_starts_at)
+    WHERE appointment_starts_at IS NOT NULL;
+CREATE INDEX refunds_by_appointment_start ON refunds (organization_id, appointment_starts_at)
+    WHERE appointment_starts_at IS NOT NULL;
