@@ -4,16 +4,31 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+from cache_service.coherence.authority import Standing, bound
 from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.era import Era
 from cache_service.coherence.filler import Filler
+from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.ports import Filled, Loaded, Read, StoreUnavailableError
 from cache_service.coherence.reader import Reader
 
-__all__ = ["ORGANIZATION", "Facts", "FakeStore", "Seen", "World", "nothing", "read_of", "settle"]
+__all__ = [
+    "ERA",
+    "ORGANIZATION",
+    "Facts",
+    "FakeStore",
+    "Seen",
+    "World",
+    "nothing",
+    "read_of",
+    "settle",
+]
 
 ORGANIZATION = 7
+ERA = Era("db", "epoch", "store")
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -49,23 +64,23 @@ class FakeStore:
         self.after: dict[str, Hook] = {}
         self._nonces = 0
 
-    def full_key(self, organization_id: int, key: str) -> str:
-        """Return the key with its organization."""
-        return f"{organization_id}/{key}"
+    def full_key(self, era: Era, organization_id: int, key: str) -> str:
+        """Return the key with its organization and the era."""
+        return f"{era.name}/{organization_id}/{key}"
 
     async def fetch(
-        self, organization_id: int, keys: Sequence[str], tags: Sequence[str]
+        self, era: Era, organization_id: int, keys: Sequence[str], tags: Sequence[str]
     ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
         """Return what there is."""
         await self._arrive("fetch")
         found = (
-            [self.entries.get(self.full_key(organization_id, key)) for key in keys],
+            [self.entries.get(self.full_key(era, organization_id, key)) for key in keys],
             [self.guards.get(tag) for tag in tags],
         )
         await self._leave("fetch")
         return found
 
-    async def claim(self, _organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
+    async def claim(self, _era: Era, _organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Make what guards are missing."""
         await self._arrive("claim")
         for tag in tags:
@@ -76,16 +91,18 @@ class FakeStore:
         await self._leave("claim")
         return found
 
-    async def put(self, organization_id: int, filled: Filled) -> bool:
+    async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
         """Store the entry if all guards are as told."""
         await self._arrive("put")
         stored = [self.guards.get(tag) for tag in filled.tags] == list(filled.nonces)
         if stored:
-            self.entries[self.full_key(organization_id, filled.key)] = filled.raw
+            self.entries[self.full_key(era, organization_id, filled.key)] = filled.raw
         await self._leave("put")
         return stored
 
-    async def invalidate(self, _organization_id: int, tags: Sequence[str]) -> None:
+    async def invalidate(
+        self, _era: Era, _organization_id: int, tags: Sequence[str], _number: int
+    ) -> None:
         """Delete guards."""
         await self._arrive("invalidate")
         for tag in tags:
@@ -156,7 +173,7 @@ class Seen:
 
 
 class World:
-    """A reader with all that it touches."""
+    """A reader with all that it touches: it has a lease on `ERA`, and keeps nothing in memory."""
 
     def __init__(self) -> None:
         self.store = FakeStore()
@@ -164,8 +181,24 @@ class World:
         self.seen = Seen()
         gate = LoadGate(100, share=100, queue=10_000, patience=60.0)
         self.time = 1000.0
-        self.filler = Filler(self.store, self.seen, gate, lambda: self.time)
-        self.reader = Reader(self.store, self.seen, self.filler, lambda: self.time)
+        memory = Memory(0, lambda: self.time)
+        self.lease = Lease(lambda: self.time)
+        self.renew()
+        self.filler = Filler(self.store, memory, self.seen, gate, lambda: self.time)
+        self.reader = Reader(
+            store=self.store,
+            memory=memory,
+            lease=self.lease,
+            observer=self.seen,
+            filler=self.filler,
+            time=lambda: self.time,
+        )
+
+    def renew(self) -> None:
+        """Hold the lease for another second."""
+        store = bound(ERA.store, ERA.database)
+        standing = Standing(ERA.database, ERA.epoch, store, 1, {}, "10:20:")
+        self.lease.renew(standing, self.time)
 
     async def read(
         self, *reads: Read, consistency: Consistency = Consistency.DEFAULT
@@ -178,4 +211,4 @@ class World:
         """Change facts in the database, invalidate, and be acknowledged."""
         for tag in tags:
             self.facts.versions[tag] += 1
-        await self.store.invalidate(ORGANIZATION, tags)
+        await self.store.invalidate(ERA, ORGANIZATION, tags, 0)

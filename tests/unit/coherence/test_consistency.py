@@ -11,14 +11,6 @@ DAY = read_of("day", "day:1")
 STALE = Consistency(max_staleness=30.0)
 
 
-@pytest.fixture
-def world() -> World:
-    """Make a world whose database is known; its loads have the snapshot 10:20:."""
-    made = World()
-    made.reader.database = "db"
-    return made
-
-
 async def test_an_invalidated_entry_is_served_to_who_allows_it(world: World) -> None:
     """It says that it is stale, and is refreshed behind: the next read hits the new one."""
     await world.read(DAY)
@@ -36,11 +28,21 @@ async def test_a_default_read_is_never_served_what_was_invalidated(world: World)
     assert await world.read(DAY) == [(b"0,1", Outcome.MISS)]
 
 
+async def test_without_a_lease_the_same_entry_is_served_to_who_allows_it(world: World) -> None:
+    """Nobody can tell whether it is fresh, so it is stale to that caller and nothing to others."""
+    await world.read(DAY)
+    world.time = 1002.0
+    assert await world.read(DAY, consistency=STALE) == [(b"0,0", Outcome.STALE)]
+    await world.filler.drain()
+    assert await world.read(DAY) == [(b"0,0", Outcome.UNCACHED)]
+
+
 async def test_an_entry_older_than_allowed_is_loaded_anew(world: World) -> None:
     """The bound is the entry's age, and it is kept."""
     await world.read(DAY)
     await world.change("day:1")
     world.time = 1031.0
+    world.renew()
     assert await world.read(DAY, consistency=STALE) == [(b"0,1", Outcome.MISS)]
 
 
@@ -82,7 +84,7 @@ async def test_a_token_is_honoured(
 
 async def test_until_the_database_is_known_a_token_asks_for_it(world: World) -> None:
     """What cannot be compared is read from the primary."""
-    world.reader.database = ""
-    await world.read(DAY)
+    world.lease.known = None
+    world.lease.end()
     token = Consistency(token=Token("db", xid=5))
     assert await world.read(DAY, consistency=token) == [(b"0,0", Outcome.BYPASS)]

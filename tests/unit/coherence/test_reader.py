@@ -6,7 +6,7 @@ from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.entry import Entry, encode
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.ports import Filled, Read
-from tests.unit.coherence.fakes import ORGANIZATION, World, nothing, read_of
+from tests.unit.coherence.fakes import ERA, ORGANIZATION, World, nothing, read_of
 
 DAY = read_of("day", "day:7")
 
@@ -23,7 +23,7 @@ async def test_the_second_read_is_a_hit_of_one_round_trip(world: World) -> None:
     assert world.store.calls == ["fetch", "fetch"]
     assert len(world.facts.loads) == 1
     assert world.seen.outcomes == [Outcome.MISS, Outcome.HIT], "the short way counts nothing"
-    world.reader.served(ORGANIZATION, DAY.query)
+    world.reader.served(ORGANIZATION, DAY.query, answer.outcome)
     assert world.seen.outcomes == [Outcome.MISS, Outcome.HIT, Outcome.HIT]
     assert len(world.seen.stored_sizes) == 1
 
@@ -82,7 +82,7 @@ async def test_a_change_during_a_fill_is_never_hidden(
 ) -> None:
     """Wherever a change lands between guards and put, the entry is not served afterwards."""
     if known:
-        await world.store.claim(ORGANIZATION, ["organization", "day:7"])
+        await world.store.claim(ERA, ORGANIZATION, ["organization", "day:7"])
 
     async def change() -> None:
         world.facts.before = world.facts.after = nothing
@@ -116,10 +116,10 @@ async def test_a_reader_that_reads_guards_after_the_data_would_serve_stale(world
 
 async def _naive_fill(world: World, read: Read) -> None:
     loaded = await world.facts.load(read)([0])
-    nonces = tuple(await world.store.claim(ORGANIZATION, read.tags))
+    nonces = tuple(await world.store.claim(ERA, ORGANIZATION, read.tags))
     entry = Entry(loaded.payloads[0], loaded.snapshot, 1000.0)
-    raw = encode(world.store.full_key(ORGANIZATION, read.key), b"".join(nonces), entry)
-    await world.store.put(ORGANIZATION, Filled(read.key, read.tags, nonces, raw, read.ttl))
+    raw = encode(world.store.full_key(ERA, ORGANIZATION, read.key), b"".join(nonces), entry)
+    await world.store.put(ERA, ORGANIZATION, Filled(read.key, read.tags, nonces, raw, read.ttl))
 
 
 async def test_many_reads_are_one_round_trip_and_one_load(world: World) -> None:

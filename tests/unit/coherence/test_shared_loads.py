@@ -7,7 +7,7 @@ import pytest
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.tokens import Token
-from tests.unit.coherence.fakes import ORGANIZATION, World, read_of, settle
+from tests.unit.coherence.fakes import ERA, ORGANIZATION, World, read_of, settle
 
 DAY = read_of("day", "day:1")
 
@@ -110,7 +110,6 @@ async def test_a_token_takes_a_shared_load_only_if_that_saw_its_transaction(
     world: World,
 ) -> None:
     """A load of a snapshot without the transaction is not enough; one's own is."""
-    world.reader.database = "db"
     begun, go = await _held(world)
     early = asyncio.create_task(world.read(DAY))
     await begun.wait()
@@ -125,4 +124,4 @@ async def test_a_token_takes_a_shared_load_only_if_that_saw_its_transaction(
     ]
     await early
     assert len(world.facts.loads) == 2
-    assert world.store.entries[world.store.full_key(ORGANIZATION, DAY.key)]
+    assert world.store.entries[world.store.full_key(ERA, ORGANIZATION, DAY.key)]
