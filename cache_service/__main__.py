@@ -1,14 +1,62 @@
-"""`python -m cache_service`: serve, check-config."""
+"""`python -m cache_service`: serve, check-config, audit, new-epoch."""
 
+import asyncio
+import json
+from collections.abc import Coroutine
 from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
 
 from cache_service.app import build, check_ttls
+from cache_service.commands.audit import run_audit
+from cache_service.commands.new_epoch import run_new_epoch
+from cache_service.commands.tools import CommandError
 from cache_service.settings import Settings
 from service_kit.cli import read_settings, service_cli
 
 __all__: list[str] = []
 
-cli = service_cli("cache", partial(read_settings, Settings, check_ttls), build)
+T = TypeVar("T")
+
+_settings = partial(read_settings, Settings, check_ttls)
+
+cli = service_cli("cache", _settings, build)
+
+
+@cli.command()
+def audit(
+    organization: Annotated[int, typer.Argument(min=1, help="Whose entries.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare every live entry of an organization with the database; exit 1 if one is wrong.
+
+    One that differs is looked at again after two seconds: it is wrong if it still hits then.
+    """
+    report = _run(run_audit(_settings(), organization))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        Console(markup=False, highlight=False).print(report.as_table(), soft_wrap=True)
+    raise typer.Exit(1 if report.mismatches else 0)
+
+
+@cli.command(name="new-epoch")
+def new_epoch() -> None:
+    """Let no entry from before be a hit again: to be run after the database was restored."""
+    _run(run_new_epoch(_settings(), typer.echo))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command to its end; exit 2 with a line if it cannot do what it should."""
+    try:
+        return asyncio.run(work)
+    except CommandError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+
 
 if __name__ == "__main__":
     cli()
