@@ -91,18 +91,20 @@ class Peers:
         def missing(number: int) -> set[str]:
             return set(members) - self._awaited[number].heard
 
-        timer: asyncio.Future[None] | None = None
-        try:
+        async def all_heard() -> None:
             for number in numbers:
-                awaited = self._awaited[number]
-                while missing(number) and not (timer and timer.done()):
-                    timer = timer or asyncio.ensure_future(self._sleep(seconds))
-                    awaited.changed.clear()
-                    change = asyncio.ensure_future(awaited.changed.wait())
-                    either: set[asyncio.Future[Any]] = {change, timer}
-                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-                    change.cancel()
-        finally:
-            if timer is not None:
-                timer.cancel()
+                while missing(number):
+                    self._awaited[number].changed.clear()
+                    await self._awaited[number].changed.wait()
+
+        if any(map(missing, numbers)):
+            either: set[asyncio.Future[Any]] = {
+                asyncio.ensure_future(all_heard()),
+                asyncio.ensure_future(self._sleep(seconds)),
+            }
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in either:
+                    one.cancel()
         return set[str]().union(*map(missing, numbers))
