@@ -1,0 +1,143 @@
+"""Fills, memory and a shared cache with one rule left out each."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from cache_service.coherence.entry import NONCE_BYTES
+from cache_service.coherence.era import Era
+from cache_service.coherence.filler import Filler, Found
+from cache_service.coherence.memory import Memory
+from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.ports import Load, Read
+from tests.model.scene import READS
+from tests.model.shared_cache import SharedCache
+from tests.model.valkey import Server
+
+__all__ = [
+    "AnyIdentityCache",
+    "AnyIdentityServer",
+    "CountsNonces",
+    "DataFirstFiller",
+    "DeletesEntries",
+    "JoinsBegunLoadsFiller",
+    "KeyedByEntryFiller",
+    "MarkerlessMemory",
+    "PutsAnyway",
+]
+
+
+class AnyIdentityServer(Server):
+    """Serves whoever asks, whatever it is."""
+
+    def check(self, run_id: str, replid: str) -> None:
+        """Check nothing."""
+
+
+class AnyIdentityCache(SharedCache):
+    """Does not look at who the server is."""
+
+    checks_run_id = False
+
+
+class MarkerlessMemory(Memory):
+    """Takes every answer, whatever was invalidated since it was asked for."""
+
+    def put(self, era: Era, _marker: int, organization_id: int, read: Read, answer: Answer) -> None:
+        """Keep the answer as if it had been asked for just now."""
+        super().put(era, self._now, organization_id, read, answer)
+
+
+class DataFirstFiller(Filler):
+    """Reads the data and only then the guards under which it stores."""
+
+    async def fill(
+        self,
+        organization_id: int,
+        reads: Sequence[Read],
+        load: Load,
+        found: Found,
+        *,
+        share: bool = True,
+    ) -> list[Answer]:
+        """Fill in the wrong order."""
+        answers = await self.load(organization_id, reads, load, Outcome.BYPASS)
+        claimed: dict[str, bytes | None] = {}
+        for read in reads:
+            tags = await self._store.claim(found.era, organization_id, read.tags)
+            claimed.update(zip(read.tags, tags, strict=True))
+
+        async def loaded(wanted: Sequence[int]) -> Any:
+            return _Given([answers[position] for position in wanted])
+
+        return await super().fill(
+            organization_id, reads, loaded, found._replace(nonces=claimed), share=share
+        )
+
+
+class _Given:
+    """Answers that are there already, as a load gives them."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self.snapshot = answers[0].snapshot
+        self.payloads = [answer.payload for answer in answers]
+
+
+class KeyedByEntryFiller(Filler):
+    """Joins any load of the same entry, whatever its guards were."""
+
+    @staticmethod
+    def shared_key(full_key: str, _nonces: tuple[bytes, ...]) -> Hashable:
+        """Return the entry's key alone."""
+        return full_key
+
+
+class JoinsBegunLoadsFiller(Filler):
+    """Without the shared cache, joins loads that have begun."""
+
+    async def _answers(self, *arguments: Any) -> list[Answer]:
+        """Let everybody join until the end."""
+        return await super()._answers(*arguments[:5])
+
+
+class DeletesEntries(Server):
+    """The usual recipe: an invalidation deletes the entries, and leaves their guards."""
+
+    def invalidate(self, guards: Sequence[str]) -> None:
+        """Delete the entries that have one of the tags."""
+        for guard in guards:
+            era, _, tag = guard.partition("/guard:")
+            for read in READS:
+                if tag in read.tags:
+                    self.write(f"{era}/{read.key}", None)
+
+
+class CountsNonces(Server):
+    """Guards are counters: an invalidation adds one, and what is missing begins at one."""
+
+    def fresh_nonce(self) -> bytes:
+        """Return the first number."""
+        return (1).to_bytes(NONCE_BYTES, "big")
+
+    def invalidate(self, guards: Sequence[str]) -> None:
+        """Count up."""
+        for guard in guards:
+            old = int.from_bytes(self.data.get(guard, b""), "big")
+            self.write(guard, (old + 1).to_bytes(NONCE_BYTES, "big"))
+
+
+class PutsAnyway(Server):
+    """Stores an entry without comparing the guards: under those that are there now."""
+
+    def put(self, entry: str, raw: bytes, guards: Sequence[str], nonces: Sequence[bytes]) -> bool:
+        """Give the entry the nonces of now."""
+        for guard, old in zip(guards, nonces, strict=True):
+            raw = raw.replace(old, self.data.get(guard, old))
+        self.write(entry, _with_its_checksum(raw))
+        return True
+
+
+def _with_its_checksum(raw: bytes) -> bytes:
+    return raw[:4] + zlib.crc32(raw[8:]).to_bytes(4, "little") + raw[8:]

@@ -1,0 +1,197 @@
+"""One cache process: the real protocol, wired as in production, over simulated servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import count
+from typing import Any
+
+from cache_service.coherence.authority import AuthorityUnavailableError
+from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.invalidator import RulesOutdatedError
+from cache_service.coherence.keeper import Happening
+from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.ports import Loaded, Read
+from tests.model.clockwork import Loop, World
+from tests.model.postgres import Database
+from tests.model.primary import Primary
+from tests.model.rules import Rules
+from tests.model.valkey import Cluster
+
+__all__ = ["ORGANIZATION", "Process", "Telling"]
+
+ORGANIZATION = 7
+RELAY_AGE = 0.3
+RELAY_PAUSE = 0.2
+_MEMORY = 100_000
+
+
+class Telling:
+    """What processes tell of themselves: the observers of the protocol, and a history's log.
+
+    `complain` is given what nobody handled.
+    """
+
+    def __init__(
+        self, counts: Counter[str], log: Callable[[str], None], complain: Callable[[str], None]
+    ) -> None:
+        self.counts = counts
+        self.log = log
+        self.complain = complain
+        self.invalidations = 0
+        self.invalidated_tags = 0
+        self.fences = 0
+        self.expulsions = 0
+
+    def answered(self, _organization_id: int, _query: str, outcome: Outcome) -> None:
+        """Count an answer."""
+        self.counts[outcome.value] += 1
+
+    def stored(self, _organization_id: int, _query: str, _size: int) -> None:
+        """Count a stored entry."""
+        self.counts["stored"] += 1
+
+    def load_failed(self, _organization_id: int, _query: str) -> None:
+        """Count a failed load."""
+        self.counts["load failed"] += 1
+
+
+class Process:
+    """A cache process, from its start to its end. `name` is its own for all its life."""
+
+    def __init__(  # noqa: PLR0917 - what a process is made of
+        self,
+        world: World,
+        database: Database,
+        cluster: Cluster,
+        rules: Rules,
+        telling: Telling,
+        name: str,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.telling = telling
+        # The fastest and the slowest differ by no more than the margin of 3 %.
+        rate = (
+            1.0
+            if world.steady
+            else 1 + world.random.choice((-1, 0, 1, world.random.uniform(-1, 1))) * 0.0147
+        )
+        self.loop = Loop(world, rate, lambda why: telling.complain(f"{name}: {why}"))
+        loop, clock = self.loop, self.loop.time
+        self.primary = Primary(world, loop, database)
+        members = count(1)
+        self.memory = rules.memory(_MEMORY, self._wall)
+        self.lease = rules.lease(clock)
+        self._forgets = rules.forgets_when_disconnected
+        self.cache = rules.shared_cache(world, loop, cluster, name, self._changed)
+        self.peers = rules.peers(self.memory, name, self.cache.acknowledge, asyncio.sleep)
+        self.cache.peers = self.peers
+        self.keeper = rules.keeper(
+            authority=self.primary,
+            server=self.cache,
+            lease=self.lease,
+            memory=self.memory,
+            peers=self.peers,
+            rules_version=1,
+            new_member=lambda: f"{name}/{next(members)}",
+            tell=self._happened,
+            clock=clock,
+            sleep=asyncio.sleep,
+        )
+        self.invalidator = rules.invalidator(
+            store=self.cache,
+            authority=self.primary,
+            lease=self.lease,
+            peers=self.peers,
+            observer=telling,
+            rules_version=1,
+            clock=clock,
+            sleep=asyncio.sleep,
+        )
+        gate = LoadGate(4, share=3, queue=20, patience=1.0)
+        self.filler = rules.filler(self.cache, self.memory, telling, gate, self._wall)
+        self.reader = rules.reader(
+            store=self.cache,
+            memory=self.memory,
+            lease=self.lease,
+            observer=telling,
+            filler=self.filler,
+            time=self._wall,
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is neither dead nor stopped."""
+        return not (self.loop.dead or self.loop.stopped)
+
+    def start(self, *, relays: bool = True) -> None:
+        """Start what runs for as long as the process does."""
+        self.world.within(self.loop, self.world.now, self.cache.connect)
+        self.do(self.keeper.run)
+        if relays:
+            self.do(self._relay)
+
+    def do(self, work: Callable[[], Coroutine[Any, Any, Any]], after: float = 0.0) -> None:
+        """Start something within the process, so many seconds from now."""
+        self.world.within(self.loop, self.world.now + after, self.begin, work)
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """Start a task, from within the process."""
+        task = self.loop.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self.loop.kill()
+        self.cache.cut()
+
+    async def answer(
+        self, reads: Sequence[Read], consistency: Consistency, *, short: bool
+    ) -> list[Answer]:
+        """Answer as the edge does: one entry by the short way first, if it may be."""
+        if short and len(reads) == 1 and consistency == Consistency.DEFAULT:
+            answer = self.reader.near(ORGANIZATION, reads[0].key)
+            answer = answer or await self.reader.hit(ORGANIZATION, reads[0])
+            if answer is not None:
+                self.reader.served(ORGANIZATION, reads[0].query, answer.outcome)
+                return [answer]
+
+        async def load(wanted: Sequence[int]) -> Loaded:
+            return await self.primary.load([reads[position] for position in wanted])
+
+        return await self.reader.read(ORGANIZATION, reads, load, consistency)
+
+    async def _relay(self) -> None:
+        """Apply what nobody acknowledged, as the relay does."""
+        while True:
+            try:
+                rows = await self.primary.outbox(RELAY_AGE)
+                if rows:
+                    touched = {ORGANIZATION: {tag for row in rows for tag in row.tags}}
+                    await self.invalidator.invalidate(touched)
+                    await self.primary.forget([row.xid for row in rows])
+                    self.telling.counts["relayed"] += len(rows)
+            except (AuthorityUnavailableError, RulesOutdatedError):
+                pass
+            await asyncio.sleep(RELAY_PAUSE)
+
+    def _changed(self, why: str | None) -> None:
+        if self._forgets:
+            self.memory.forget()
+        if why is not None:
+            self.telling.counts["connection lost"] += 1
+        self.telling.log(f"{self.name}: {why or 'connected'}")
+
+    def _happened(self, happening: Happening) -> None:
+        self.telling.counts[happening.name] += 1
+        self.telling.log(f"{self.name}: {happening.value}")
+
+    def _wall(self) -> float:
+        return 1000.0 + self.world.now
