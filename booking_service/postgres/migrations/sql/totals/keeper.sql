@@ -27,6 +27,7 @@ BEGIN
         CROSS JOIN LATERAL (VALUES (c.barber_id), (0)) AS who (barber_id)
         GROUP BY 1, 2, 3, 4
         HAVING (sum(c.visits), sum(c.paid), sum(c.refunded)) <> (0, 0, 0)
+        ORDER BY 1, 2, 3
         ON CONFLICT (client_id, barber_id, day) DO UPDATE SET
             visits = kept.visits + excluded.visits, paid = kept.paid + excluded.paid,
             refunded = kept.refunded + excluded.refunded
