@@ -8,7 +8,7 @@ id to go on from, since transactions commit in another order than they take thei
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from google.protobuf.json_format import Parse, ParseError
@@ -28,10 +28,16 @@ AGE = 0.3
 """Seconds after which an event is taken as never acknowledged."""
 PAUSE = 0.2
 BATCH = 1000
+PATIENCE = 0.2
+"""Seconds after which a batch goes on behind and the next is begun."""
 
 
 class Relay:
-    """Applies old events of the outbox, every 200 ms. `sleep` is the pause between."""
+    """Applies old events of the outbox, every 200 ms. `sleep` is the pause between.
+
+    A batch that has to wait, as for the lease of a member that was expelled, keeps no later
+    one waiting: those would not be applied within their second.
+    """
 
     def __init__(
         self,
@@ -46,37 +52,58 @@ class Relay:
         self._sleep = sleep
         self._log = structlog.get_logger("cache.relay")
         self._failing = False
+        self._under_way: dict[asyncio.Task[None], frozenset[tuple[str, int]]] = {}
 
     async def run(self) -> None:
         """Relay until cancelled; faults of database and cache only delay it."""
-        while True:
-            more = False
-            try:
-                more = await self.turn()
-            except (ServiceError, AuthorityUnavailableError, RulesOutdatedError) as error:
-                if not self._failing:
-                    self._log.warning("relay waits", reason=str(error) or type(error).__name__)
-                self._failing = True
-            except Exception:  # noqa: BLE001 - nothing may end the relay but its process
-                self._log.exception("relay failed")
-                self._failing = True
-            else:
-                if self._failing:
-                    self._log.info("relay goes on")
-                self._failing = False
-            if not more:
-                await self._sleep(PAUSE)
+        try:
+            while True:
+                more = False
+                try:
+                    more = await self.turn()
+                except (ServiceError, AuthorityUnavailableError, RulesOutdatedError) as error:
+                    if not self._failing:
+                        self._log.warning("relay waits", reason=str(error) or type(error).__name__)
+                    self._failing = True
+                except Exception:  # noqa: BLE001 - nothing may end the relay but its process
+                    self._log.exception("relay failed")
+                    self._failing = True
+                else:
+                    if self._failing:
+                        self._log.info("relay goes on")
+                    self._failing = False
+                if not more:
+                    await self._sleep(PAUSE)
+        finally:
+            for task in self._under_way:
+                task.cancel()
 
     async def turn(self) -> bool:
         """Apply one batch; tell whether there may be more."""
-        rows = await self._primary.outbox(older_than=AGE, limit=BATCH)
-        self._counts.outbox_age = max((row.age for row in rows), default=0.0)
+        found = await self._primary.outbox(older_than=AGE, limit=BATCH)
+        self._counts.outbox_age = max((row.age for row in found), default=0.0)
+        busy = frozenset[tuple[str, int]]().union(*self._under_way.values())
+        rows = [row for row in found if (row.xid, row.row_id) not in busy]
         if not rows:
             return False
+        task = asyncio.create_task(self._apply(rows))
+        self._under_way[task] = frozenset((row.xid, row.row_id) for row in rows)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+        for ended in done:
+            ended.result()
+        return bool(done) and len(found) == BATCH
+
+    async def _apply(self, rows: Sequence[OutboxRow]) -> None:
         await self._invalidator.invalidate(tags_by_organization(map(self._event, rows)))
         await self._primary.forget(rows)
         self._counts.relayed += len(rows)
-        return len(rows) == BATCH
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let its rows be read again if they are still there: a failure costs a repeat."""
+        del self._under_way[task]
+        if not task.cancelled():
+            task.exception()
 
     def _event(self, row: OutboxRow) -> Event:
         """Read an event; one that this version cannot read touches its whole organization."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,7 +18,7 @@ from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Loaded, Read
 from tests.model.clockwork import Loop, World
-from tests.model.postgres import Database
+from tests.model.postgres import Database, OutboxRow
 from tests.model.primary import Primary
 from tests.model.rules import Rules
 from tests.model.valkey import Cluster
@@ -26,6 +28,7 @@ __all__ = ["ORGANIZATION", "Process", "Telling"]
 ORGANIZATION = 7
 RELAY_AGE = 0.3
 RELAY_PAUSE = 0.2
+RELAY_PATIENCE = 0.2
 _MEMORY = 100_000
 
 
@@ -169,18 +172,30 @@ class Process:
         return await self.reader.read(ORGANIZATION, reads, load, consistency)
 
     async def _relay(self) -> None:
-        """Apply what nobody acknowledged, as the relay does."""
+        """Apply what nobody acknowledged, as the relay does: what waits keeps nothing waiting."""
+        under_way: set[int] = set()
         while True:
-            try:
-                rows = await self.primary.outbox(RELAY_AGE)
+            with suppress(AuthorityUnavailableError):
+                rows = [row for row in await self.primary.outbox(RELAY_AGE)
+                        if row.xid not in under_way]  # fmt: skip
                 if rows:
-                    touched = {ORGANIZATION: {tag for row in rows for tag in row.tags}}
-                    await self.invalidator.invalidate(touched)
-                    await self.primary.forget([row.xid for row in rows])
-                    self.telling.counts["relayed"] += len(rows)
-            except (AuthorityUnavailableError, RulesOutdatedError):
-                pass
+                    await asyncio.wait(
+                        {self.begin(partial(self._apply, rows, under_way))}, timeout=RELAY_PATIENCE
+                    )
             await asyncio.sleep(RELAY_PAUSE)
+
+    async def _apply(self, rows: Sequence[OutboxRow], under_way: set[int]) -> None:
+        xids = {row.xid for row in rows}
+        under_way |= xids
+        try:
+            touched = {ORGANIZATION: {tag for row in rows for tag in row.tags}}
+            await self.invalidator.invalidate(touched)
+            await self.primary.forget(xids)
+            self.telling.counts["relayed"] += len(rows)
+        except (AuthorityUnavailableError, RulesOutdatedError):
+            pass
+        finally:
+            under_way -= xids
 
     def _changed(self, why: str | None) -> None:
         if self._forgets:
