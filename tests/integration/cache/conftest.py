@@ -8,6 +8,7 @@ import pytest
 
 from devstack.valkey import ValkeyServer
 from tests.conftest import NewDatabase
+from tests.integration.cache.pair import Pair, open_pair
 from tests.integration.cache.running import Cache, start_cache
 from tests.integration.cache.shops import Shop, open_shop
 from tests.support.stack import Database
@@ -29,6 +30,29 @@ async def cache(shared_database: Database, server_directory: Path) -> AsyncItera
         start_cache(shared_database.cache_url, valkey.url, directory) as running,
     ):
         yield running
+
+
+@pytest.fixture(scope="package")
+async def shared_pair(new_database: NewDatabase, server_directory: Path) -> AsyncIterator[Pair]:
+    """Run two processes that keep answers in memory, over a Redis that tests may break."""
+    async with new_database() as database, open_pair(database, server_directory / "pair") as both:
+        yield both
+
+
+@pytest.fixture
+async def pair(shared_pair: Pair) -> Pair:
+    """Give a test both processes, healthy; it leaves them able to become so by themselves."""
+    await shared_pair.healthy()
+    return shared_pair
+
+
+@pytest.fixture
+async def held_shop(pair: Pair) -> Shop:
+    """Open a shop whose Monday, with nine o'clock still free, both have in memory."""
+    shop = await open_shop(pair.connection)
+    for cache in pair.both:
+        await pair.held(cache, shop)
+    return shop
 
 
 @pytest.fixture

@@ -1,0 +1,229 @@
+"""Many callers at once: one load for all, never too many, and nothing left of those who go."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from operator import sub
+from typing import Any
+
+import asyncpg
+import grpc
+import redis.asyncio
+
+from tests.integration.cache.pair import MONDAY, Pair, ask, everything_of
+from tests.integration.cache.running import Cache, source, starts
+from tests.integration.cache.shops import Shop
+from tests.support.waiting import eventually
+
+CALLERS = 1000
+LOAD_POOL = 8
+POOLS = LOAD_POOL + 2 + 2 + 1
+"""Connections of a process: its loads', the relay's, the looks', and the keeper's."""
+OPEN = "chairside_cache_loads_running", "chairside_cache_loads_waiting", "grpc_server_open_calls"
+CANCELLING = float(os.environ.get("CANCELLING_SECONDS", "10"))
+_LOADS_IN_POSTGRES = """
+SELECT count(*) FROM pg_stat_activity
+WHERE usename = 'chairside_cache' AND datname = current_database() AND state <> 'idle'
+  AND query !~ 'authority|outbox|members'
+"""
+
+
+def _outcomes(cache: Cache, *outcomes: str) -> float:
+    """Add up the availability entries answered so."""
+    name = 'chairside_cache_reads_total{{outcome="{}",query="availability"}}'
+    return sum(cache.metric(name.format(outcome)) for outcome in outcomes)
+
+
+def _loads(cache: Cache) -> float:
+    return _outcomes(cache, "miss", "uncached", "bypass")
+
+
+@asynccontextmanager
+async def _most_at_once(pair: Pair) -> AsyncIterator[list[int]]:
+    """Watch how many loads Postgres runs at once; the list is filled at the end."""
+    found: list[int] = []
+    most: list[int] = []
+    connection = await asyncpg.connect(pair.database.url)
+    stop = asyncio.Event()
+
+    async def watch() -> None:
+        while not stop.is_set():
+            found.append(await connection.fetchval(_LOADS_IN_POSTGRES))
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield most
+    finally:
+        stop.set()
+        await watching
+        await connection.close()
+        most.append(max(found))
+
+
+async def test_a_thousand_callers_of_one_cold_key_load_it_once(pair: Pair, held_shop: Shop) -> None:
+    """Each process loads it once, and everybody is answered by that.
+
+    On a machine so busy that a lease runs out meanwhile, it is tried again.
+    """
+
+    async def loaded_once() -> bool:
+        await pair.healthy()
+        before = [_counted(cache) for cache in pair.both]
+        await _at_one_moment(pair, held_shop)
+        after = [_counted(cache) for cache in pair.both]
+        grown = [tuple(map(sub, new, old)) for new, old in zip(after, before, strict=True)]
+        assert grown == [(1, CALLERS / 2 - 1, 0)] * 2
+        return True
+
+    await eventually(loaded_once, seconds=20)
+
+
+def _counted(cache: Cache) -> tuple[float, float, float]:
+    return _outcomes(cache, "miss"), _outcomes(cache, "shared"), _outcomes(cache, "uncached")
+
+
+async def _at_one_moment(pair: Pair, shop: Shop) -> None:
+    """Let so many callers ask for what is cold that all of them are there before any load ends."""
+
+    async def all_wait() -> bool:
+        return sum(cache.metric("grpc_server_open_calls") for cache in pair.both) == CALLERS
+
+    await pair.one.stub.Invalidate(everything_of(shop))
+    async with pair.connection.transaction():
+        # A load reads that table.
+        await pair.connection.execute("LOCK TABLE special_hours IN ACCESS EXCLUSIVE MODE")
+        calls = [
+            asyncio.ensure_future(ask(pair.both[number % 2], shop)) for number in range(CALLERS)
+        ]
+        await eventually(all_wait)
+    for answer in await asyncio.gather(*calls):
+        assert len(starts(answer)[shop.barbers[0]]) == 8
+
+
+async def _crowd(pair: Pair, shop: Shop) -> int:
+    """Ask a thousand times for sixty days, each as often; return how many were answered."""
+    where = shop.organization_id, shop.services[0], shop.barbers
+    calls = [
+        pair.both[number % 2].availability(*where, MONDAY + timedelta(days=number % 60), 1)
+        for number in range(CALLERS)
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, grpc.aio.AioRpcError):
+            assert answer.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    return sum(not isinstance(answer, BaseException) for answer in answers)
+
+
+async def test_without_redis_the_database_is_not_overrun(pair: Pair, held_shop: Shop) -> None:
+    """Never more loads at once than there may be, and soon after it is as ever."""
+    async with _most_at_once(pair) as most:
+        pair.valkey.signal(signal.SIGSTOP)
+        try:
+            answered, _ = await asyncio.gather(
+                _crowd(pair, held_shop), pair.one.stub.Invalidate(everything_of(held_shop))
+            )
+            assert answered > CALLERS / 2
+        finally:
+            pair.valkey.signal(signal.SIGCONT)
+    assert 1 < most[0] <= len(pair.both) * LOAD_POOL
+
+    async def as_ever() -> bool:
+        answered = await _crowd(pair, held_shop)
+        assert source(await ask(pair.one, held_shop)) == "NEAR"
+        return answered == CALLERS
+
+    await eventually(as_ever, seconds=10)
+
+
+async def test_a_hot_key_that_changes_all_the_time_is_answered_at_two_loads_at_most(
+    pair: Pair, held_shop: Shop
+) -> None:
+    """Ten changes a second: for each of them a process loads twice at most, whoever reads."""
+    stop = asyncio.Event()
+    answered = 0
+
+    async def reader(cache: Cache) -> None:
+        nonlocal answered
+        while not stop.is_set():
+            async with asyncio.timeout(2):
+                await ask(cache, held_shop)
+            answered += 1
+
+    before = [_loads(cache) for cache in pair.both]
+    hits = sum(_outcomes(cache, "near", "hit") for cache in pair.both)
+    readers = [asyncio.create_task(reader(pair.both[number % 2])) for number in range(20)]
+    changes = 20
+    for _ in range(changes):
+        await pair.one.stub.Invalidate(everything_of(held_shop))
+        await asyncio.sleep(0.1)
+    stop.set()
+    await asyncio.gather(*readers)
+    assert answered > 20 * changes  # the control: every change met all readers
+    for cache, loads in zip(pair.both, before, strict=True):
+        assert changes / 2 < _loads(cache) - loads <= 2 * changes
+    assert sum(_outcomes(cache, "near", "hit") for cache in pair.both) > hits
+
+
+async def _connections(pair: Pair) -> int:
+    count: int = await pair.connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE usename = 'chairside_cache' AND datname = current_database()"
+    )
+    return count
+
+
+async def test_callers_that_hang_up_leave_nothing_behind(pair: Pair, held_shop: Shop) -> None:
+    """Half of all callers hang up for a while: no load, place, call or connection stays."""
+    async with redis.asyncio.from_url(pair.valkey.url) as client:
+        clients = len(await client.client_list())
+        gone, answered = await _hanging_up(pair, held_shop)
+        assert min(gone, answered) > 100  # the control: they did, and the others did not
+
+        async def nothing_left() -> bool:
+            names = "loads_running", "loads_waiting"
+            left = [
+                cache.metric(f"chairside_cache_{name}") for cache in pair.both for name in names
+            ]
+            left += [cache.metric("grpc_server_open_calls") for cache in pair.both]
+            return not any(left)
+
+        await eventually(nothing_left)
+        assert len(await client.client_list()) == clients
+    assert await _connections(pair) <= len(pair.both) * POOLS
+    assert await _crowd(pair, held_shop) == CALLERS
+    assert all("Traceback" not in cache.process.output() for cache in pair.both)
+
+
+async def _hanging_up(pair: Pair, shop: Shop) -> tuple[int, int]:
+    """Ask for cold days, every second caller not waiting; return how many went and stayed."""
+    chance = random.Random(5)  # noqa: S311 - no secret
+    loop = asyncio.get_running_loop()
+    end = loop.time() + CANCELLING
+    gone = answered = 0
+
+    async def caller(number: int) -> None:
+        nonlocal gone, answered
+        cache = pair.both[number % 2]
+        while loop.time() < end:
+            day = MONDAY + timedelta(days=chance.randrange(60))
+            where: Any = shop.organization_id, shop.services[0], shop.barbers, day, 1
+            call = asyncio.ensure_future(cache.availability(*where))
+            if chance.random() < 0.5:
+                await asyncio.wait({call}, timeout=chance.random() * 0.01)
+                call.cancel()
+            with suppress(asyncio.CancelledError):
+                await call
+            gone += call.cancelled()
+            answered += not call.cancelled()
+
+    async def changer() -> None:
+        while loop.time() < end:
+            await pair.one.stub.Invalidate(everything_of(shop))
+            await asyncio.sleep(0.02)
+
+    await asyncio.gather(changer(), *map(caller, range(40)))
+    return gone, answered
