@@ -1,4 +1,4 @@
-"""`python -m booking_service`: serve, check-config, migrate, totals, import-salon, generate."""
+"""`python -m booking_service`: serve, check-config, migrate, totals, report, ..."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,6 +17,7 @@ from booking_service.importing.problems import BadBooks
 from booking_service.postgres.migrate import upgrade
 from booking_service.postgres.roles import set_passwords
 from booking_service.postgres.totals import check, rebuild
+from booking_service.reporting.command import report
 from booking_service.settings import Settings
 from service_kit.cli import read_settings, service_cli
 from service_kit.clock import SystemClock
@@ -31,6 +32,7 @@ _Shop = Annotated[int | None, typer.Option(min=1, help="Only this one; else all.
 cli = service_cli("booking", _settings, build)
 totals = typer.Typer(help="The totals of clients that reports are made of.", no_args_is_help=True)
 cli.add_typer(totals, name="totals")
+cli.command()(report)
 
 
 @cli.command()

@@ -1,0 +1,84 @@
+"""Show a report in the terminal: tables, and bars beside what can be plotted."""
+
+from __future__ import annotations
+
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from booking_service.reporting.blocks import DASH, Absent, Bars, Figures, Grid, Report, Value
+
+__all__ = ["print_report"]
+
+_BAR_WIDTH = 24
+_ACCENT, _WARN = "cyan", "yellow"
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Print the report and, last, where it came from and how old it is."""
+    console.print(_text(report.title, "bold"))
+    console.print(_text("; ".join((report.subject, *report.when)), "dim"))
+    for block in report.blocks:
+        console.print()
+        console.print(_figures(block) if isinstance(block, Figures) else _grid(block))
+    console.print()
+    told = report.provenance
+    console.print(_text(" ".join(filter(None, (told.source, told.allowed))), "dim"))
+    if told.stale:
+        console.print(_text(told.stale, f"bold {_WARN}"))
+
+
+def _figures(block: Figures) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for item in block.items:
+        note = item.value.meaning if isinstance(item.value, Absent) else item.note
+        style = f"bold {_WARN}" if item.warn else "bold"
+        table.add_row(_text(item.label), _cell(item.value, style), _text(note))
+    return Group(_text(block.title, f"bold {_ACCENT}"), table)
+
+
+def _grid(block: Grid) -> RenderableType:
+    title = _text(block.title, f"bold {_ACCENT}")
+    if not block.rows:
+        return Group(title, _text(block.empty, "dim"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in block.columns:
+        table.add_column(_text(column.title), justify="right" if column.numeric else "left")
+    bars = _bars(block.bars)
+    if bars:
+        table.add_column(min_width=_BAR_WIDTH, no_wrap=True)
+    for index, row in enumerate(block.rows):
+        table.add_row(*(_cell(cell) for cell in row), *bars[index : index + 1])
+    legend = [_text(f"{DASH} {meaning}", "dim") for meaning in block.meanings()]
+    return Group(title, table, *legend)
+
+
+def _bars(bars: Bars | None) -> list[Bar]:
+    """Make a bar for each row, all from one zero; none if there is nothing to plot."""
+    if bars is None or not any(bars.values):
+        return []
+    low, high = min(0.0, *bars.values), max(0.0, *bars.values)
+    return [
+        Bar(
+            high - low,
+            min(0.0, value) - low,
+            max(0.0, value) - low,
+            width=_BAR_WIDTH,
+            color=_WARN if value < 0 else _ACCENT,
+        )
+        for value in bars.values
+    ]
+
+
+def _cell(value: Value, style: str = "") -> Text:
+    return _text(DASH, "dim") if isinstance(value, Absent) else _text(value, style)
+
+
+def _text(value: str, style: str = "") -> Text:
+    """Make a text without markup; what could steer the terminal is made visible."""
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value)
+    return Text(shown, style)
