@@ -1,5 +1,6 @@
 """Old data that comes back in Redis, with the guards that fit it, is never served."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.integration.cache.pair import (
     fresh,
     seconds_of,
 )
-from tests.integration.cache.running import source
+from tests.integration.cache.running import Cache, source
 from tests.integration.cache.shops import Shop
 from tests.support.waiting import eventually
 
@@ -57,11 +58,21 @@ async def test_a_redis_restarted_from_an_old_dump_serves_nothing_of_it(
         assert await _would_hit(client, held_shop)
         await client.save()
     await _changes(pair, held_shop)
+    stop = asyncio.Event()
+
+    async def keep_reading(cache: Cache) -> None:
+        """Be there at every moment of the return."""
+        while not stop.is_set():
+            await fresh(cache, held_shop)
+
+    readers = [asyncio.create_task(keep_reading(cache)) for cache in pair.both for _ in range(4)]
     await pair.valkey.kill()
     await pair.valkey.start(from_dump=True)
     async with _client(pair.valkey) as client:
         assert await _would_hit(client, held_shop)  # the control: nothing else is in the way
     await pair.cached_again(held_shop)
+    stop.set()
+    await asyncio.gather(*readers)
 
 
 async def test_a_replica_promoted_with_old_data_serves_nothing_of_it(

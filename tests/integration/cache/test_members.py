@@ -1,7 +1,13 @@
 """What processes owe each other: memory under acknowledged invalidation, and membership."""
 
+import asyncio
 import signal
+from random import Random
+from urllib.parse import urlsplit
 
+import pytest
+
+from tests.faults.proxy import Direction, Proxy
 from tests.integration.cache.pair import (
     NINE,
     VARIABLES,
@@ -14,6 +20,7 @@ from tests.integration.cache.pair import (
 )
 from tests.integration.cache.running import Cache, source, start_cache, starts
 from tests.integration.cache.shops import Shop
+from tests.support.waiting import eventually
 
 LEASE = 1.0
 ROUNDS = 100
@@ -79,6 +86,42 @@ async def test_a_stopped_process_costs_one_mutation_its_lease(pair: Pair, held_s
     await pair.cached_again(held_shop)
     assert len(await pair.members()) == len(members) == 2
     assert await pair.members() != members
+
+
+async def test_a_process_cut_off_serves_its_memory_no_longer_than_its_lease(
+    pair: Pair, held_shop: Shop
+) -> None:
+    """Callers reach it, but no publication and no authority: nothing but its clock stops it."""
+    database, store = pair.database.cache_url, pair.valkey.url
+    chance = Random(1)  # noqa: S311 - no secret
+    async with (
+        Proxy("postgres", urlsplit(database).port or 0, chance) as postgres,
+        Proxy("redis", pair.valkey.port, chance) as redis,
+    ):
+        database = database.replace(f":{postgres.target}/", f":{postgres.port}/")
+        store = store.replace(f":{redis.target}/", f":{redis.port}/")
+        async with start_cache(database, store, pair.logs / "cut-off", VARIABLES) as cut_off:
+            await pair.held(cut_off, held_shop)
+            for proxy in (postgres, redis):
+                proxy.hold(*Direction)
+            await book_nine(held_shop)
+            telling = asyncio.create_task(
+                seconds_of(pair.one.stub.Invalidate(everything_of(held_shop)))
+            )
+            # The control: it would answer from memory, and may, since nobody acknowledged.
+            assert source(await ask(cut_off, held_shop)) == "NEAR"
+            assert LEASE <= await telling < LEASE + 0.5
+            with pytest.raises(TimeoutError):  # it asks the database, in vain
+                async with asyncio.timeout(0.3):
+                    await fresh(cut_off, held_shop)
+            for proxy in (postgres, redis):
+                assert proxy.counts["held_bytes"]
+                proxy.heal(lose=True)
+
+            async def back() -> bool:
+                return source(await fresh(cut_off, held_shop)) == "NEAR"
+
+            await eventually(back, seconds=10)
 
 
 async def test_who_ends_is_no_member_and_who_is_killed_is_removed(
