@@ -39,7 +39,10 @@ def audit(
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:
-        Console(markup=False, highlight=False).print(report.as_table(), soft_wrap=True)
+        # Else `:barber:` of a key is shown as a barber's pole.
+        console = Console(markup=False, emoji=False, highlight=False)
+        for part in report.shown():
+            console.print(part, soft_wrap=True)
     raise typer.Exit(1 if report.mismatches else 0)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 
 __all__ = ["AuditReport", "Found", "Tally"]
@@ -76,10 +77,11 @@ class AuditReport:
             "mismatches": [asdict(found) for found in self.mismatches],
         }
 
-    def as_table(self) -> RenderableType:
-        """Return what an operator looks at."""
+    def shown(self) -> Iterator[RenderableType]:
+        """Give what an operator looks at: a table, and a paragraph for each mismatch."""
         if self.era is None:
-            return "The cache is off: no entry is in force."
+            yield "The cache is off: no entry is in force."
+            return
         table = Table(title=f"Entries of organization {self.organization_id}, era {self.era}")
         table.add_column("query")
         for name in ("entries", "checked", "matching", "mismatched"):
@@ -91,9 +93,11 @@ class AuditReport:
             table.add_row(name, *map(str, figures), why)
         if self.unknown:
             table.add_row("(unknown)", str(self.unknown), "0", "0", "0", f"{self.unknown} unknown")
-        lines = [
-            f"MISMATCH {found.key}\n  entry {found.entry} of snapshot {found.snapshot}, "
-            f"database {found.loaded or 'has no such answer'}\n  nonces {' '.join(found.nonces)}"
-            for found in self.mismatches
-        ]
-        return Group(table, *lines)
+        yield table
+        for found in self.mismatches:
+            yield (
+                f"MISMATCH {found.key}\n"
+                f"  entry {found.entry} of snapshot {found.snapshot}, "
+                f"database {found.loaded or 'has no such answer'}\n"
+                f"  nonces {' '.join(found.nonces)}"
+            )

@@ -13,7 +13,7 @@ from cache_service.settings import Settings
 
 __all__ = ["change_epoch", "run_new_epoch"]
 
-_ON_AGAIN_SECONDS = 10.0
+_ON_AGAIN_SECONDS = 5.0
 _POLL = 0.1
 
 
