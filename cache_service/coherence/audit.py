@@ -48,8 +48,8 @@ class Hits:
         """
         era, organization_id, read, answer = served
         if answer.outcome is Outcome.NEAR:
-            kept = self.memory and self.memory.peek(era, organization_id, read.key)
-            if kept is not answer:
+            memory = self.memory
+            if memory is None or memory.peek(era, organization_id, read.key) is not answer:
                 return None
         raws, guards = await self.store.fetch(era, organization_id, (read.key,), read.tags)
         if answer.outcome is Outcome.NEAR:

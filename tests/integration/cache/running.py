@@ -91,6 +91,8 @@ async def start_cache(
         "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
         # Most tests look at what is in Redis; those of memory say how much there is.
         "CHAIRSIDE_CACHE_MEMORY_BYTES": "0",
+        # Nobody loads but who is asked; the tests of audits say how many there are.
+        "CHAIRSIDE_CACHE_AUDIT_SHARE": "0",
         "CHAIRSIDE_CLOCK_START": CLOCK.isoformat(),
         **(variables or {}),
     }
