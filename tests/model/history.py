@@ -15,9 +15,9 @@ from tests.model.writers import Writers
 
 __all__ = ["History", "run"]
 
-_FAULTY = 2.5
+_FAULTY = 2.2
 """Seconds in which things go wrong."""
-_HEALING = 1.5
+_HEALING = 1.3
 """Seconds after that in which is read what nobody acknowledged."""
 _SETTLING = 5.0
 """Seconds after which all must be well: reconnecting, a fence, leases, turning on again."""
@@ -54,7 +54,7 @@ def run(seed: int, rules: Rules = Rules(), *, told: bool = False) -> History:  #
         scene.start(place)
     Writers(scene, writers=2, mean_pause=random.choice((0.15, 0.4)), seconds=_FAULTY + 0.3)
     Mischief(scene, mean_pause=random.choice((0.2, 0.5, 1.0, 2.0)), seconds=_FAULTY)
-    _Readers(scene, mean_pause=random.choice((0.07, 0.15)), seconds=_FAULTY + _HEALING)
+    _Readers(scene, mean_pause=random.choice((0.08, 0.16)), seconds=_FAULTY + _HEALING)
     scene.world.run(_FAULTY + _HEALING)
     _after_all(scene)
     scene.counts["fences"] = scene.telling.fences

@@ -25,7 +25,7 @@ AT_LEAST = {
     "EXPELLED": 50,
     "TURNED_OFF": 20,
     "TURNED_ON": 50,
-    "OVERTAKEN": 20,
+    "OVERTAKEN": 10,
     "connection lost": 500,
     "stop": 100,
     "kill": 40,
