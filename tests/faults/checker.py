@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.history import HELD, History, Query, Read, Visit, Write
+from tests.faults.history import History, Query, Read, Visit, Write
 from tests.faults.judges import JUDGES, Finding
 from tests.faults.money import judge_client_money, judge_revenue
 from tests.faults.timeline import Due, Shown, Timeline, Timelines
@@ -131,7 +131,7 @@ def _check_query(
     timelines: list[Timeline[Any]] = []
     for appointment, versions in makers.items():
         values = [
-            judge.value(history, query, visit) if visit.status == HELD else None
+            judge.value(history, query, visit) if visit.status in judge.shows else None
             for _, visit in versions
         ]
         if any(value is not None for value in values):

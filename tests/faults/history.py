@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["HELD", "History", "Money", "Query", "Read", "Service", "Visit", "Write"]
+__all__ = ["COMPLETED", "HELD", "History", "Money", "Query", "Read", "Service", "Visit", "Write"]
 
 Query = tuple[str | int, ...]
 """One entry that is read: a kind and its arguments.
@@ -18,7 +18,9 @@ Query = tuple[str | int, ...]
 """
 
 HELD = "SCHEDULED"
-"""The status of an appointment that holds its time; the other one here is CANCELLED."""
+"""The status of an appointment to come; besides there are COMPLETED and CANCELLED ones."""
+COMPLETED = "COMPLETED"
+"""Of one that is over, whenever it was to be: it holds its time, and is shown as busy."""
 
 
 class Visit(NamedTuple):

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tests.faults.history import History, Query, Visit
+from tests.faults.history import COMPLETED, HELD, History, Query, Visit
 
 __all__ = ["JUDGES", "Finding", "Judge"]
 
+_TO_COME = frozenset({HELD})
+_HOLDING = frozenset({HELD, COMPLETED})
 Allowed = Mapping[int, Sequence[Any]]
 """By appointment: what of it the read may show, None where it need not show it."""
 
@@ -23,11 +25,13 @@ class Finding(NamedTuple):
 class Judge(NamedTuple):
     """`value(history, query, visit)` is what the query shows of a visit, or None.
 
+    `shows` are the statuses of visits of which it shows anything.
     `judge(history, query, answer, allowed)` gives what is wrong with an answer.
     """
 
     value: Callable[[History, Query, Visit], Any]
     judge: Callable[[History, Query, Any, Allowed], Iterator[Finding]]
+    shows: frozenset[str]
 
 
 def _busy_value(history: History, query: Query, visit: Visit) -> Any:
@@ -128,8 +132,8 @@ def _judge_client(
 
 
 JUDGES = {
-    "free": Judge(_free_value, _judge_free),
-    "busy": Judge(_busy_value, _judge_shown),
-    "visits": Judge(_visits_value, _judge_shown),
-    "client": Judge(_client_value, _judge_client),
+    "free": Judge(_free_value, _judge_free, _HOLDING),
+    "busy": Judge(_busy_value, _judge_shown, _HOLDING),
+    "visits": Judge(_visits_value, _judge_shown, _TO_COME),
+    "client": Judge(_client_value, _judge_client, _TO_COME),
 }

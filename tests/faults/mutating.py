@@ -43,8 +43,12 @@ class Mutator:
     def plan(self) -> Plan:
         """Choose one: bookings while there is room, cancellations while there is little."""
         full = len(self._held) / _FULL
-        kinds = [self._create, self._cancel, self._move, self._pay, self._refund]
-        weights = [max(1.0, 10 * (1 - full)), 8 * full, 5, 4, 2 if self._paid else 0]
+        kinds = [
+            *(self._create, self._cancel, self._move),
+            *(self._pay, self._refund, self._complete),
+        ]
+        # Few are completed: those take their time for good.
+        weights = [max(1.0, 10 * (1 - full)), 8 * full, 5, 4, 2 if self._paid else 0, 0.7]
         if not self._held:
             return self._create()
         plan: Plan = self._random.choices(kinds, weights)[0]()
@@ -70,7 +74,7 @@ class Mutator:
     def refused(self, plan: Plan) -> None:
         """Forget what a refusal shows to be out of date."""
         request: Any = getattr(pb, f"{plan.method}Request").FromString(plan.request)
-        if plan.method in {"CancelAppointment", "ConfirmPayment"}:
+        if plan.method in {"CancelAppointment", "CompleteAppointment", "ConfirmPayment"}:
             self._held.pop(request.appointment_id, None)
         elif plan.method == "RefundPayment":
             self._paid.pop(request.payment_id, None)
@@ -101,6 +105,9 @@ class Mutator:
 
     def _cancel(self) -> Plan:
         return self._plan("CancelAppointment", appointment_id=self._any_held())
+
+    def _complete(self) -> Plan:
+        return self._plan("CompleteAppointment", appointment_id=self._any_held())
 
     def _move(self) -> Plan:
         return self._plan(

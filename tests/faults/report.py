@@ -52,6 +52,7 @@ def summary(
         "mutations_acknowledged": sum(verdict.acknowledged for verdict in verdicts),
         "mutations_applied": sum(verdict.applied for verdict in verdicts),
         "committed_without_an_answer": sum(one.resolved for one in rounds),
+        "days_of_totals_compared": sum(one.totals for one in rounds),
         "applied_after_healing_seconds": [round(lag, 3) for lag in lags],
         "acknowledgement_seconds": _spread([wait for one in rounds for wait in one.waits]),
         "faults": len(happened),

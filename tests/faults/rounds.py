@@ -24,7 +24,7 @@ from tests.faults.load import Load, Rates
 from tests.faults.mutating import Mutator
 from tests.faults.scene import Scene
 from tests.faults.schedule import Happened, Schedule
-from tests.faults.settle import check_database, resolve
+from tests.faults.settle import check_database, check_totals, resolve
 from tests.faults.shop import Shop, open_shop
 from tests.faults.valkey_faults import valkey_faults
 from tests.support.waiting import eventually
@@ -33,6 +33,7 @@ __all__ = ["Round", "grids", "play"]
 
 _QUIET = G2_SECONDS + 1.0
 _PATIENCE = 30.0
+_TOTALS = "SELECT count(*) FROM client_days WHERE organization_id = $1"
 _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid < $2::text::xid8)"
 
 
@@ -40,8 +41,9 @@ _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid <
 class Round:
     """What one round gave: `resolved` mutations were found committed without an answer.
 
-    `waits` are the seconds that mutations took which were applied at their first attempt,
-    `checking` is how many seconds it took to judge the answers.
+    `totals` is how many days of clients' totals were compared with the rows, `waits` are the
+    seconds that mutations took which were applied at their first attempt, `checking` is how
+    many seconds it took to judge the answers.
     """
 
     seed: int
@@ -52,6 +54,7 @@ class Round:
     calls: Counter[str] = field(default_factory=Counter)
     proxies: Counter[str] = field(default_factory=Counter)
     resolved: int = 0
+    totals: int = 0
     checking: float = 0.0
     waits: list[float] = field(default_factory=list)
 
@@ -102,6 +105,8 @@ async def play(
         verdict = check(history)
         checking = monotonic() - checking
         verdict.violations += await check_database(connection, shop, history)
+        verdict.violations += await check_totals(cluster.database_url, shop.organization_id)
+        totals = await connection.fetchval(_TOTALS, shop.organization_id)
     finally:
         await connection.close()
     return Round(
@@ -113,6 +118,7 @@ async def play(
         load.counts,
         _sum(cluster),
         resolved,
+        totals,
         checking,
         [
             write.ended - write.started

@@ -6,13 +6,14 @@ from uuid import UUID
 
 import asyncpg
 
+from booking_service.postgres import totals
 from chairside.booking.v1 import booking_service_pb2 as pb
 from tests.faults.checker import Violation
 from tests.faults.history import History, Visit, Write
 from tests.faults.mutating import read_answer
 from tests.faults.shop import Shop
 
-__all__ = ["check_database", "resolve"]
+__all__ = ["check_database", "check_totals", "resolve"]
 
 
 async def resolve(connection: asyncpg.Connection, history: History) -> int:
@@ -63,6 +64,17 @@ async def check_database(
     found += [
         Violation("overlap", f"appointments {row['id']} and {row['other']}") for row in overlaps
     ]
+    return found
+
+
+async def check_totals(database_url: str, organization_id: int) -> list[Violation]:
+    """Compare the totals that triggers kept with the rows, as `booking_service totals check`."""
+    found: list[Violation] = []
+    await totals.check(
+        database_url,
+        organization_id,
+        lambda difference: found.append(Violation("totals", str(difference))),
+    )
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import Verdict, check
-from tests.faults.history import HELD, History, Money, Query, Read, Service, Visit, Write
+from tests.faults.history import COMPLETED, HELD, History, Money, Query, Read, Service, Visit, Write
 
 BARBER, SERVICE, CLIENT, DAY = 1, 1, 1, 0
 HALF = 1800
@@ -19,6 +19,7 @@ GRID = (0, HALF, 2 * HALF)
 BOOKED = Visit(1, BARBER, SERVICE, CLIENT, HALF, 2 * HALF, HELD)
 MOVED = BOOKED._replace(version=2, start=0, end=HALF)
 CANCELLED = BOOKED._replace(version=2, status="CANCELLED")
+OVER = BOOKED._replace(version=2, status=COMPLETED)
 
 
 def _write(visit: Visit | None, started: float, ended: float, **more: Any) -> Write:
@@ -84,6 +85,17 @@ def test_what_was_moved_or_cancelled_is_shown_no_more(
     assert _kinds(_check(writes, _read(query, taken, 3.5, 4.2))) == []
     if change is CANCELLED:
         assert _kinds(_check(writes, _read(query, free, 4.1, 4.2))) == []
+
+
+@pytest.mark.parametrize(("query", "free", "taken"), SHOWN)
+def test_a_completed_visit_keeps_its_time_and_is_no_more_to_come(
+    query: Query, free: object, taken: object
+) -> None:
+    """Its slot stays taken; among what is to come it may not be shown any more."""
+    writes = [BOOKING, _write(OVER, 3.0, 4.0)]
+    wanted, wrong = (taken, free) if query in {FREE, BUSY} else (free, taken)
+    assert _kinds(_check(writes, _read(query, wanted, 4.1, 4.2))) == []
+    assert _kinds(_check(writes, _read(query, wrong, 4.1, 4.2))) == ["stale"]
 
 
 def test_a_moved_visit_is_shown_at_its_new_time() -> None:

@@ -55,6 +55,7 @@ def _assert_that_it_bit(results: dict[str, object]) -> None:
         ("reads_within_5_ms", _NEAR),
         ("reads_within_5_ms_of_own_change", _NEAR // 20),
         ("mutations_applied", 100),
+        ("days_of_totals_compared", 20),
     ):
         number = results[name]
         assert isinstance(number, int)
