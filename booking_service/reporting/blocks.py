@@ -16,6 +16,7 @@ __all__ = [
     "Figure",
     "Figures",
     "Grid",
+    "Part",
     "Provenance",
     "Report",
     "Value",
@@ -23,6 +24,7 @@ __all__ = [
 
 DASH = "\N{EN DASH}"
 """Stands where a figure is absent."""
+_NARROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class Grid:
     bars: Bars | None = None
     empty: str = "nothing in this range"
 
+    @property
+    def narrow(self) -> bool:
+        """True if there is room for its plot beside it."""
+        return len(self.columns) <= _NARROW
+
     def meanings(self) -> Iterator[str]:
         """Give each reason for which a figure is absent, once."""
         found = (cell.meaning for row in self.rows for cell in row if isinstance(cell, Absent))
@@ -90,6 +97,14 @@ class Grid:
 
 
 Block: TypeAlias = Figures | Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Blocks under a heading of their own; an empty title: the report has no parts."""
+
+    title: str
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,6 @@ class Report:
     title: str
     subject: str
     when: tuple[str, ...]
-    blocks: tuple[Block, ...]
+    parts: tuple[Part, ...]
     provenance: Provenance
     made: datetime

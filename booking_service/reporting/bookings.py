@@ -113,7 +113,7 @@ def busiest(report: pb.PatternsReport) -> Figures:
     return Figures(
         "Busiest",
         (
-            Figure("Hour", _peak(report, "busiest_hour", hour), "starts in it"),
+            Figure("Hour", _peak(report, "busiest_hour", hour)),
             Figure("Weekday", _peak(report, "busiest_weekday", weekday)),
             Figure("Month", _peak(report, "busiest_month", month)),
         ),

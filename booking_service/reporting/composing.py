@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from booking_service.reporting import bookings, clients, takings
-from booking_service.reporting.blocks import Block, Provenance, Report
+from booking_service.reporting.blocks import Block, Part, Provenance, Report
 from booking_service.reporting.dashboard import dashboard
 from booking_service.reporting.wording import span
 from chairside.cache.v1 import types_pb2
@@ -18,7 +18,7 @@ from service_kit.values import from_date
 
 __all__ = ["compose"]
 
-Builder = Callable[[GetAnalyticsRequest, GetAnalyticsResponse], list[Block]]
+Builder = Callable[[GetAnalyticsRequest, GetAnalyticsResponse], list[Block] | list[Part]]
 
 _REPORTS: dict[str, tuple[str, Builder]] = {
     "revenue": ("Revenue", lambda q, a: takings.revenue(a.revenue, q.revenue.group_by)),
@@ -64,10 +64,18 @@ def compose(
         title=title,
         subject=f"{name}, {who}",
         when=tuple(_when(request, getattr(response, kind))),
-        blocks=tuple(build(request, response)),
+        parts=tuple(_parts(build(request, response))),
         provenance=_provenance(request, response.cache_info),
         made=made,
     )
+
+
+def _parts(built: list[Block] | list[Part]) -> Iterator[Part]:
+    """Put the blocks of a report without parts into a single one."""
+    alone = tuple(block for block in built if not isinstance(block, Part))
+    if alone:
+        yield Part("", alone)
+    yield from (part for part in built if isinstance(part, Part))
 
 
 def _when(request: GetAnalyticsRequest, report: Message) -> list[str]:

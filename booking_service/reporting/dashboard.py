@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from booking_service.reporting import bookings, clients, takings
-from booking_service.reporting.blocks import Absent, Block, Column, Figure, Figures, Grid
+from booking_service.reporting.blocks import Absent, Block, Column, Figure, Figures, Grid, Part
 from booking_service.reporting.wording import (
     change,
     count,
@@ -29,26 +29,40 @@ _INSIGHTS = {
 _INSIGHT_AMOUNTS = frozenset({"mean_transaction", "predicted_value"})
 
 
-def dashboard(report: pb.DashboardReport) -> list[Block]:
-    """Show key metrics and insights, then the parts; their empty tables are left out."""
-    parts = [
-        takings.revenue_total(report.revenue),
-        *bookings.appointment_stats(report.appointment_stats),
-        bookings.busiest(report.patterns),
-        *bookings.barber_performance(report.barber_performance),
-        *takings.comparison(report.comparison),
-        *clients.retention(report.retention),
-        *clients.lifetime_value(report.lifetime_value),
-        *takings.six_figure(report.six_figure),
+def dashboard(report: pb.DashboardReport) -> list[Part]:
+    """Show key metrics and insights, then the other reports; their empty tables are left out."""
+    return [
+        _part("At a glance", [_key_metrics(report.key_metrics), _insights(report)]),
+        _part(
+            "Money", [takings.revenue_total(report.revenue), *takings.comparison(report.comparison)]
+        ),
+        _part(
+            "Appointments",
+            [
+                *_filled(bookings.appointment_stats(report.appointment_stats)),
+                bookings.busiest(report.patterns),
+                *_filled(bookings.barber_performance(report.barber_performance)),
+            ],
+        ),
+        _part("Retention", clients.retention(report.retention)),
+        _part("Lifetime value", _filled(clients.lifetime_value(report.lifetime_value))),
+        _part("The way to the target", takings.six_figure(report.six_figure)),
     ]
-    shown = [part for part in parts if not isinstance(part, Grid) or part.rows]
-    return [_key_metrics(report.key_metrics), _insights(report), *shown]
+
+
+def _part(title: str, blocks: list[Block]) -> Part:
+    return Part(title, tuple(blocks))
+
+
+def _filled(blocks: list[Block]) -> list[Block]:
+    """Leave out the tables that a dashboard has no rows for."""
+    return [block for block in blocks if not isinstance(block, Grid) or block.rows]
 
 
 def _key_metrics(metrics: pb.KeyMetrics) -> Figures:
     def since(field: str, unit: str = "%") -> str:
         value = change(metrics, field, "", unit)
-        return "no change known" if isinstance(value, Absent) else f"{value} on the month before"
+        return "" if isinstance(value, Absent) else f"month on month {value}"
 
     return Figures(
         "Key metrics",

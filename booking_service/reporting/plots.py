@@ -9,13 +9,13 @@ from booking_service.reporting.blocks import DASH, Absent, Grid
 
 __all__ = ["Mark", "Plot", "Tick", "plot"]
 
-_WIDTH = 720.0
+_WIDTH, _NARROW_WIDTH = 720.0, 480.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 8.0, 10.0, 24.0
 _HEIGHT = 220.0
-_PART, _PART_GAP, _PART_LABEL = 20.0, 12.0, 210.0
+_PART, _PART_GAP = 20.0, 12.0
 _MOST_BARS = 100
 """More columns than this are too thin to be told apart: they become an area."""
-_LABELS = 12
+_CHARACTER, _LABEL_GAP = 7.5, 16.0
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -68,12 +68,13 @@ def plot(grid: Grid) -> Plot | None:
     names = [str(row[0]) for row in grid.rows]
     cells = [row[bars.column] for row in grid.rows]
     texts = [DASH if isinstance(cell, Absent) else cell for cell in cells]
-    return (_columns if bars.series else _rows)(names, texts, bars.values)
+    width = _NARROW_WIDTH if grid.narrow else _WIDTH
+    return (_columns if bars.series else _rows)(names, texts, bars.values, width)
 
 
-def _columns(names: list[str], texts: list[str], values: tuple[float, ...]) -> Plot:
+def _columns(names: list[str], texts: list[str], values: tuple[float, ...], width: float) -> Plot:
     low, high, step = _axis(min(0.0, *values), max(0.0, *values))
-    inner = _WIDTH - _LEFT - _RIGHT
+    inner = width - _LEFT - _RIGHT
     slot = inner / len(values)
 
     def across(index: int) -> float:
@@ -88,42 +89,48 @@ def _columns(names: list[str], texts: list[str], values: tuple[float, ...]) -> P
         zero = down(0)
         area = f"M{across(0)} {zero} {points} L{across(len(values) - 1)} {zero} Z"
     else:
-        width = round(min(slot * 0.72, 56.0), 2)
+        thick = round(min(slot * 0.72, 56.0), 2)
         for at, value in enumerate(values):
             top, bottom = down(max(0.0, value)), down(min(0.0, value))
             marks.append(
                 Mark(
-                    round(across(at) - width / 2, 2),
+                    round(across(at) - thick / 2, 2),
                     top,
-                    width,
+                    thick,
                     round(bottom - top, 2),
                     names[at],
                     texts[at],
                     negative=value < 0,
                 )
             )
-    every = math.ceil(len(names) / _LABELS)
+    room = _room(names)
+    shown = range(0, len(names), math.ceil(room / slot))
     ticks = [low + step * number for number in range(round((high - low) / step) + 1)]
     return Plot(
-        width=_WIDTH,
+        width=width,
         height=_HEIGHT,
         left=_LEFT,
-        right=_WIDTH - _RIGHT,
+        right=width - _RIGHT,
         zero=down(0),
         rows=False,
         marks=tuple(marks),
         ticks=tuple(Tick(down(value), f"{value:,.10g}") for value in ticks),
-        labels=tuple(Tick(across(at), names[at]) for at in range(0, len(names), every)),
+        labels=tuple(
+            Tick(across(at), names[at])
+            for at in shown
+            if across(at) + room / 2 <= width + _LABEL_GAP
+        ),
         area=area,
     )
 
 
-def _rows(names: list[str], texts: list[str], values: tuple[float, ...]) -> Plot:
+def _rows(names: list[str], texts: list[str], values: tuple[float, ...], width: float) -> Plot:
     low, high = min(0.0, *values), max(0.0, *values)
-    inner = _WIDTH - _PART_LABEL - 110.0
+    left = _room(names)
+    inner = width - left - _room(texts)
 
     def across(value: float) -> float:
-        return _PART_LABEL + (value - low) / (high - low) * inner
+        return left + (value - low) / (high - low) * inner
 
     marks = tuple(
         Mark(
@@ -138,14 +145,19 @@ def _rows(names: list[str], texts: list[str], values: tuple[float, ...]) -> Plot
         for at, value in enumerate(values)
     )
     return Plot(
-        width=_WIDTH,
+        width=width,
         height=len(values) * (_PART + _PART_GAP),
-        left=_PART_LABEL,
-        right=_WIDTH,
+        left=left,
+        right=width,
         zero=round(across(0.0), 2),
         rows=True,
         marks=marks,
     )
+
+
+def _room(texts: list[str]) -> float:
+    """Give about the width of the longest text and a gap."""
+    return max(map(len, texts)) * _CHARACTER + _LABEL_GAP
 
 
 def _axis(low: float, high: float) -> tuple[float, float, float]:

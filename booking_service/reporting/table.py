@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -19,9 +20,13 @@ def print_report(console: Console, report: Report) -> None:
     """Print the report and, last, where it came from and how old it is."""
     console.print(_text(report.title, "bold"))
     console.print(_text("; ".join((report.subject, *report.when)), "dim"))
-    for block in report.blocks:
-        console.print()
-        console.print(_figures(block) if isinstance(block, Figures) else _grid(block))
+    for part in report.parts:
+        if part.title:
+            console.print()
+            console.print(Rule(_text(part.title, "bold"), align="left", style="dim"))
+        for block in part.blocks:
+            console.print()
+            console.print(_figures(block) if isinstance(block, Figures) else _grid(block))
     console.print()
     told = report.provenance
     console.print(_text(" ".join(filter(None, (told.source, told.allowed))), "dim"))

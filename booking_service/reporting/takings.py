@@ -48,7 +48,7 @@ def revenue_total(total: pb.RevenuePeriod) -> Figures:
     """Show the money of a whole range."""
     refunds = f"{count(total.refund_count)} given back"
     return Figures(
-        "Money",
+        "Payments and refunds",
         (
             Figure("Revenue", money(total, "revenue"), "payments less refunds"),
             Figure("Transactions", count(total.transactions), "completed payments"),
