@@ -1,0 +1,1 @@
+"""Reports made by hand, as they are shown."""
