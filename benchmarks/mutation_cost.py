@@ -99,7 +99,6 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, list[floa
 
 
 async def _rounds(engine: AsyncEngine, options: argparse.Namespace) -> dict[str, list[float]]:
-    units = UnitsOfWork(engine)
     bare = appointments.to_metadata(metadata, name="bare_appointments")
     callers = range(1, options.connections + 1)
     into_bare = [_bookings(bare, barber) for barber in callers]
@@ -111,11 +110,12 @@ async def _rounds(engine: AsyncEngine, options: argparse.Namespace) -> dict[str,
             await unit.commit()
 
     async with OutboxCleaner(engine) as cleaner:
+        units = UnitsOfWork(engine, cleaner.applied)
 
         async def mutate(statement: Insert) -> None:
             async with units() as unit:
                 await unit.connection.execute(statement)
-                changes = await unit.changes()
+                changes = await unit.changes(1)
                 await unit.commit()
             cleaner.acknowledged(changes.xid)
 

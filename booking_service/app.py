@@ -50,7 +50,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     for engine in engines:
         stack.push_async_callback(engine.dispose)
     cleaner = await stack.enter_async_context(OutboxCleaner(engines[1]))
-    units = UnitsOfWork(engines[0])
+    units = UnitsOfWork(engines[0], cleaner.applied)
     tokens, gateway = CacheTokens(), CacheGateway(client)
     runtime.metrics.add(gateway.collect)
     mutations = Mutations(

@@ -48,7 +48,10 @@ def checked(violations: Violations, request: Any) -> Request:  # noqa: ANN401 - 
     rest.ClearField("request_id")
     method = str(request.DESCRIPTOR.name).removesuffix("Request")
     told: bytes = method.encode() + b"\0" + rest.SerializeToString(deterministic=True)
-    return Request(method, request_id, sha256(told).digest())
+    # A shop's own update names it within.
+    whose = getattr(request, "organization", request)
+    organization_id = int(getattr(whose, "organization_id", 0))
+    return Request(method, request_id, sha256(told).digest(), organization_id)
 
 
 class Mutating:

@@ -38,9 +38,8 @@ outbox = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("organization_id", BigInteger, nullable=False),
     Column("event", JSON, nullable=False),
-    Column("zone_changed", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
-    Index("outbox_zone_changes", "organization_id", postgresql_where=text("zone_changed")),
+    Index("outbox_by_organization", "organization_id", "xid"),
 )
 
 authority = Table(

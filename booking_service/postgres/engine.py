@@ -57,6 +57,9 @@ def make_engine(
                 # scan when the table is not any more: of an outbox that the relay cannot
                 # empty, once for every mutation.
                 "enable_seqscan": "off",
+                # And a bitmap is made of all that such an outbox holds of an organization,
+                # where a few hundred rows are asked for.
+                "enable_bitmapscan": "off",
             },
         },
     )

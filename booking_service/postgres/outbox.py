@@ -48,6 +48,7 @@ class OutboxCleaner:
         self._batch = batch
         self._limit = limit
         self._waiting: list[int] = []
+        self._going: list[int] = []
         self._some = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -57,6 +58,10 @@ class OutboxCleaner:
             self._waiting.append(xid)
             self._some.set()
 
+    def applied(self) -> list[int]:
+        """Return the transactions taken whose events may not be deleted yet."""
+        return self._going + self._waiting
+
     async def flush(self) -> int:
         """Delete the events of all that wait now; return how many events those were."""
         deleted = 0
@@ -65,9 +70,13 @@ class OutboxCleaner:
             del self._waiting[: self._batch]
             if not self._waiting:
                 self._some.clear()
-            async with self._engine.begin() as connection:
-                xids = [str(xid) for xid in batch]
-                deleted += (await connection.execute(_DELETE, {"xids": xids})).rowcount
+            self._going = batch
+            try:
+                async with self._engine.begin() as connection:
+                    xids = [str(xid) for xid in batch]
+                    deleted += (await connection.execute(_DELETE, {"xids": xids})).rowcount
+            finally:
+                self._going = []
         return deleted
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,8 @@
 """The transaction that a mutation runs in: rolled back unless it is committed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import asyncpg
@@ -14,13 +15,23 @@ from service_kit.postgres import DATABASE_IDENTITY
 
 __all__ = ["UnitOfWork", "UnitsOfWork"]
 
+# Of an organization with more pending events than this, one event tells all.
+_MOST_PENDING = 200
+
 # One row at least, so that the id is known where nothing changed. As text, because
-# drivers would parse the JSON and do not know xid8.
-_CHANGES = """
-SELECT xact.id::text AS xid, o.event::text AS event
+# drivers would parse the JSON and do not know xid8. Without an order the pending ones cost
+# no more where an outage left many thousands; the subquery reads $2 once, not for each.
+_CHANGES = f"""
+SELECT xact.id::text AS xid, true AS own, o.id AS turn, o.event::text
 FROM (SELECT pg_current_xact_id() AS id OFFSET 0) AS xact
-LEFT JOIN outbox o ON o.xid = xact.id ORDER BY o.id
-"""
+LEFT JOIN outbox o ON o.xid = xact.id
+UNION ALL (
+    SELECT NULL, false, NULL, p.event::text FROM outbox p
+    WHERE p.organization_id = $1 AND p.xid <> pg_current_xact_id()
+        AND p.xid <> ALL ((SELECT $2::text::xid8[])::xid8[])
+    LIMIT {_MOST_PENDING + 1}
+) ORDER BY own DESC, turn
+"""  # noqa: S608 - a constant
 
 # How asyncpg says that a connection is gone. The internal one comes when the server's
 # last word arrives between two statements; SQLAlchemy does not know it.
@@ -36,8 +47,9 @@ _GONE = (
 class UnitOfWork:
     """Work in one READ COMMITTED transaction on `connection`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, applied: Callable[[], Collection[int]]) -> None:
         self._connection = connection
+        self._applied = applied
 
     @property
     def connection(self) -> AsyncConnection:
@@ -55,24 +67,31 @@ class UnitOfWork:
             info["database"] = row[0]
         return str(info["database"])
 
-    async def changes(self) -> Changes:
-        """Return the transaction's id and the events written for it so far, in order.
+    async def changes(self, organization_id: int) -> Changes:
+        """Return the transaction's id, its events so far in order, and what is pending.
 
         No trigger is deferred, so what is read after the last statement is all that
-        the commit will publish. Asks the driver itself: every mutation pays for this
-        statement, and SQLAlchemy's way to it costs more than Postgres's answer.
+        the commit will publish. Pending is what others committed in the organization and
+        is not known to be applied: the transaction may be built on that, and then its own
+        events tell what it found, not what caches still show. 0 is no organization. Asks
+        the driver itself: every mutation pays for this statement, and SQLAlchemy's way to
+        it costs more than Postgres's answer.
 
         Raises:
             Unavailable: The connection broke (reason DATABASE_UNAVAILABLE).
         """
         pooled = await self._connection.get_raw_connection()
         driver: asyncpg.Connection = pooled.driver_connection
+        applied = "{" + ",".join(map(str, self._applied())) + "}"
         try:
-            rows = await driver.fetch(_CHANGES)
+            rows = await driver.fetch(_CHANGES, organization_id, applied)
         except _GONE as error:
             raise _unavailable() from error
-        events = tuple(row[1] for row in rows if row[1] is not None)
-        return Changes(int(rows[0][0]), events, await self.database())
+        events = [row[3] for row in rows if row[1] and row[3] is not None]
+        pending = [row[3] for row in rows if not row[1]]
+        if len(pending) > _MOST_PENDING:
+            pending = [json.dumps({"organization_id": organization_id, "organization": {}})]
+        return Changes(int(rows[0][0]), (*events, *pending), await self.database())
 
     async def commit(self) -> None:
         """Commit.
@@ -96,10 +115,17 @@ class UnitOfWork:
 
 
 class UnitsOfWork:
-    """Open transactions on the engine's connections."""
+    """Open transactions on the engine's connections.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `applied` gives the transactions whose events this process knows to be applied although
+    they are not deleted yet.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, applied: Callable[[], Collection[int]] = frozenset
+    ) -> None:
         self._engine = engine
+        self._applied = applied
 
     def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open one when entered; on leaving, roll back what was not committed.
@@ -117,7 +143,7 @@ class UnitsOfWork:
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _unavailable() from error
         try:
-            yield UnitOfWork(connection)
+            yield UnitOfWork(connection, self._applied)
         except asyncpg.InternalClientError as error:
             raise _unavailable() from error
         finally:

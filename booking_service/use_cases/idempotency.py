@@ -27,11 +27,15 @@ _table = tables.idempotent_requests
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as far as repeats are concerned: `fingerprint` tells different ones apart."""
+    """A request as far as repeats are concerned: `fingerprint` tells different ones apart.
+
+    `organization_id` is that of the shop it changes, 0 where it makes one.
+    """
 
     method: str
     request_id: UUID | None
     fingerprint: bytes
+    organization_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ class Mutations:
                         # On this connection: a crowd that lost must not queue for a second one.
                         await self._say_when(error, unit)
                     raise
-                success = Success(response, await unit.changes())
+                success = Success(response, await unit.changes(request.organization_id))
                 await idempotency.store(tx, request, success)
                 deciding.set()
                 await unit.commit()

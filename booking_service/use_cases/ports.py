@@ -10,8 +10,10 @@ __all__ = ["CacheNotifier", "Changes", "Tokens", "Unit", "Units"]
 
 
 class Changes(NamedTuple):
-    """A transaction's id and its events, each the JSON of one `chairside.cache.v1.Event`.
+    """A transaction's id and what its acknowledgement says is applied.
 
+    `events` are each the JSON of one `chairside.cache.v1.Event`: its own, and after them
+    those that its organization had pending, for it may be built on what they tell.
     `database` names the cluster and timeline in which the id means something.
     """
 
@@ -32,8 +34,8 @@ class Unit(Protocol):
         """Name the cluster and timeline that transaction ids and snapshots belong to."""
         ...
 
-    async def changes(self) -> Changes:
-        """Read what the triggers wrote for this transaction so far."""
+    async def changes(self, organization_id: int) -> Changes:
+        """Read what the triggers wrote for this transaction so far, and what is pending."""
         ...
 
     async def commit(self) -> None:

@@ -220,7 +220,7 @@ async def open_house(
         stack.push_async_callback(owner.dispose)
         client = await stack.enter_async_context(CacheClient(cache_target))
         cache, clock, tokens = RecordingCache(), SettableClock(), CacheTokens()
-        units = UnitsOfWork(engine)
+        units = UnitsOfWork(engine, lambda: cache.acknowledged)
         mutations = Mutations(
             units=units,
             notifier=cache,
@@ -292,6 +292,8 @@ async def open_shop(house: House, barbers: int = 2, zone: str = "America/Toronto
                 weekdays=every_day(9, 17),
             )
         )
+    # Nothing of it is pending.
+    await house.sql("DELETE FROM outbox WHERE organization_id = :shop", shop=shop.id)
     house.cache.told.clear()
     house.cache.acknowledged.clear()
     return shop

@@ -66,33 +66,6 @@ async def test_an_event_waits_for_a_new_zone_and_uses_it(
     assert booked.appointment.new.date.day == 3
 
 
-async def test_a_change_after_a_zone_that_is_not_applied_yet_touches_everything(
-    shop: Shop, other: asyncpg.Connection
-) -> None:
-    """Answers of the old zone's days still stand then, and the change's days are the new one's."""
-    await other.execute(_NEW_ZONE)
-    await other.execute("UPDATE organizations SET time_zone = 'Asia/Tokyo' WHERE id = 2")
-    await other.execute(_CONFIRM)
-    kinds = [(event.organization_id, event.WhichOneof("change")) for event in await shop.take()]
-    assert kinds == [
-        (1, "organization"),
-        (2, "organization"),
-        (1, "appointment"),
-        (1, "organization"),
-    ]
-
-
-async def test_a_change_after_a_zone_that_was_applied_touches_its_own_days(
-    shop: Shop, other: asyncpg.Connection
-) -> None:
-    """The control: once the zone's event is gone, a change is told as ever."""
-    await other.execute(_NEW_ZONE)
-    await shop.take()
-    await other.execute(_CONFIRM)
-    (event,) = await shop.take()
-    assert event.HasField("appointment")
-
-
 async def test_a_payment_waits_for_its_appointments_move(
     shop: Shop, other: asyncpg.Connection
 ) -> None:
