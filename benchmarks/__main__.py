@@ -11,8 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import hit, invalidate, members, memory, mutations, precision
+from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision
+from benchmarks.analytics import AnalyticsError
 from benchmarks.h2load import DriverError
+from benchmarks.hit import HitError
+from benchmarks.long_history import BARBERS, MOST
+from benchmarks.precision import PrecisionError
 from benchmarks.report import Section, show, write
 from devstack.children import ChildError
 
@@ -30,6 +34,7 @@ _HIT_ROUNDS, _HIT_CALLS = 40, 2000
 _INVALIDATE_ROUNDS = 20
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
+_ANALYTICS_ROUNDS = 15
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -39,7 +44,7 @@ def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
     for benchmark in benchmarks:
         try:
             sections = asyncio.run(benchmark)
-        except (DriverError, ChildError, hit.HitError, precision.PrecisionError) as error:
+        except (DriverError, ChildError, AnalyticsError, HitError, PrecisionError) as error:
             console.print(str(error), style="red")
             raise typer.Exit(1) from None
         for section in sections:
@@ -95,6 +100,17 @@ def precision_command(
     _run(precision.measure(salon, stride))
 
 
+@cli.command(name="analytics")
+def analytics_command(
+    rounds: Rounds = _ANALYTICS_ROUNDS,
+    appointments: Annotated[
+        int, typer.Option(min=BARBERS, max=MOST, help="Of the shop, in five years.")
+    ] = MOST,
+) -> None:
+    """Measure reports on a long history, and what keeping their totals costs."""
+    _run(analytics.measure(appointments, rounds))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
@@ -104,6 +120,7 @@ def all_command() -> None:
         members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),
         precision.measure(precision.SALON, _STRIDE),
+        analytics.measure(MOST, _ANALYTICS_ROUNDS),
         memory.measure(100_000),
     )
 

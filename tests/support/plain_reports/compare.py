@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.type.money_pb2 import Money
 
 __all__ = ["differences"]
 
@@ -22,7 +23,7 @@ def differences(answer: Message, plain: Any, currency: str, *, path: str = "") -
     None in the dataclass is a field that must be unset. Dates and money are compared as such,
     money with its currency; enums by the names of their values, without prefix and in lower case.
     """
-    fields = {field.name: field for field in answer.DESCRIPTOR.fields}
+    fields: dict[str, Any] = {field.name: field for field in answer.DESCRIPTOR.fields}
     names = {field.name for field in dataclasses.fields(plain)}
     found = [f"{path}{name}: nothing to compare it with" for name in sorted(fields.keys() ^ names)]
     for name in fields.keys() & names:
@@ -62,7 +63,7 @@ def _value(
         return
     shown: Any = _plain(value)
     expected: Any = wanted
-    if isinstance(wanted, Decimal) and isinstance(value, Message):
+    if isinstance(wanted, Decimal) and isinstance(value, Money):
         shown, expected = (shown, value.currency_code), (wanted, currency)
     elif field.enum_type is not None:
         names = field.enum_type.values_by_number

@@ -1,0 +1,175 @@
+"""What was measured of reports on a long history, as sections of the document."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.long_history import BARBERS, LongHistory
+from benchmarks.misses import MONTHLY, SHOP, Times
+from benchmarks.report import Bound, Section
+from benchmarks.totals_cost import Cost
+
+__all__ = ["CLIENTS", "RECENT_MONTHS", "Plain", "cost", "growth", "misses", "past"]
+
+RECENT_MONTHS = 6
+CLIENTS = ("retention", "lifetime_value")
+"""What looks at all clients, and at all that they ever did."""
+_RECENT, _WHOLE, _AGAIN = range(3)
+_OVER_A_MONTH = (*MONTHLY, "comparison")
+_MONTH_GROWS, _CLIENTS_GROW = 1.3, 1.5
+_FASTER = 10.0
+_DEARER = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Seconds of plain Python: to fetch and read all rows once, and to work out each report."""
+
+    reading: float
+    working: Mapping[str, float]
+
+
+def misses(history: LongHistory, times: Sequence[Times], plain: Plain, command: str) -> Section:
+    """Tell every report's miss, and how much faster it is than plain Python."""
+    shop = {one.question.report: one for one in times if one.question.barber_id == SHOP}
+    barber = {one.question.report: one for one in times if one.question.barber_id != SHOP}
+    faster = {
+        report: 1000 * (plain.reading + plain.working[report]) / one.milliseconds(_WHOLE)
+        for report, one in shop.items()
+    }
+    return Section(
+        title="A report's miss on a long history",
+        command=command,
+        about=(
+            f"A shop of {BARBERS} barbers and {len(history.shop.clients):,} clients with\n"
+            f"{history.appointments:,} appointments in five years, and their money. A miss\n"
+            "is what the cache service does for one, without gRPC and Redis: in one process, a\n"
+            "snapshot and the loader's statement in one transaction, and the response; Postgres\n"
+            "shares the cores. Ranges are the last whole month, as_of is today. Plain Python is\n"
+            "the tests' own calculation of the same report, row by row: it fetches all rows of\n"
+            f"the shop, which took {plain.reading:.1f} s and is counted for each report, and\n"
+            "works it out. Each was compared with the answer: all figures were the same."
+        ),
+        columns=("Report", "Shop", "One barber", "Plain Python works", "Times faster, shop"),
+        rows=[
+            (
+                report,
+                _shown(one.milliseconds(_WHOLE)),
+                _shown(barber[report].milliseconds(_WHOLE)),
+                _shown(1000 * plain.working[report]),
+                f"{faster[report]:,.0f}",
+            )
+            for report, one in shop.items()
+        ],
+        bounds=[
+            Bound.at_least(
+                "times faster than plain Python, the least", _FASTER, min(faster.values())
+            )
+        ],
+    )
+
+
+def growth(times: Sequence[Times], command: str) -> Section:
+    """Tell what misses cost with the whole history, against its last months."""
+    return Section(
+        title="Reports as history grows from 6 to 60 months",
+        command=command,
+        about=(
+            "The same misses of the same shop in two databases, both vacuumed and analyzed: one\n"
+            f"has its last {RECENT_MONTHS} months only, and the same clients. Ratios are medians\n"
+            "of rounds in which the sides took turns; the last column is the short history once\n"
+            "more, the noise. six_figure and with it the dashboard look a year back, of which\n"
+            "the short history has half: they have no bound."
+        ),
+        columns=("Report", "Of", "6 months", "60 months", "Ratio", "6 months again"),
+        rows=[
+            (
+                one.question.report,
+                _who(one),
+                _shown(one.milliseconds(_RECENT)),
+                _shown(one.milliseconds(_WHOLE)),
+                f"{one.ratio(_WHOLE, _RECENT):.2f}",
+                f"{one.ratio(_AGAIN, _RECENT):.2f}",
+            )
+            for one in times
+        ],
+        bounds=[
+            Bound.at_most(
+                "a month's report, the worst", _MONTH_GROWS, _worst(times, _OVER_A_MONTH)
+            ),
+            Bound.at_most(
+                "retention and lifetime_value as of today, the worst",
+                _CLIENTS_GROW,
+                _worst(times, CLIENTS),
+            ),
+        ],
+    )
+
+
+def past(today: Sequence[Times], times: Sequence[Times], command: str) -> Section:
+    """Tell what it costs to look back from days of the past."""
+    base = {
+        (one.question.report, one.question.barber_id): one.milliseconds(_WHOLE) for one in today
+    }
+    last = today[0].question.as_of
+    return Section(
+        title="Reports on clients as of past days",
+        command=command,
+        about=(
+            "The whole history. What happened since the day is taken off the totals of all time,\n"
+            "client by client: the further back, the more."
+        ),
+        columns=("Report", "Of", "Days ago", "Miss", "Of today's"),
+        rows=[
+            (
+                one.question.report,
+                _who(one),
+                f"{(last - one.question.as_of).days:,}",
+                _shown(one.milliseconds(0)),
+                f"{one.milliseconds(0) / base[one.question.report, one.question.barber_id]:.1f}",
+            )
+            for one in times
+        ],
+        bounds=(),
+    )
+
+
+def cost(costs: Sequence[Cost], command: str) -> Section:
+    """Tell what mutations pay for the totals."""
+    return Section(
+        title="What a mutation pays for the totals",
+        command=command,
+        about=(
+            "Mutations a second of 8 callers on the whole history, on a Postgres with fsync:\n"
+            "completions and payments on the booking service's own path, from its use cases to\n"
+            "the commit, events read and deleted; without gRPC, and nobody is told. The triggers\n"
+            "of the totals were switched off and on between turns of half a second; ratios are\n"
+            "medians of turns. The last column is what the same costs once more: the noise."
+        ),
+        columns=("Mutation", "Without totals", "With totals", "Times as long", "Without again"),
+        rows=[
+            (
+                one.mutation,
+                f"{one.rate(one.without):,.0f}",
+                f"{one.rate(one.kept):,.0f}",
+                f"{one.ratio:.2f}",
+                f"{one.noise:.2f}",
+            )
+            for one in costs
+        ],
+        bounds=[
+            Bound.at_most(f"a {one.mutation}'s time of that without", _DEARER, one.ratio)
+            for one in costs
+        ],
+    )
+
+
+def _worst(times: Sequence[Times], reports: Sequence[str]) -> float:
+    return max(one.ratio(_WHOLE, _RECENT) for one in times if one.question.report in reports)
+
+
+def _who(one: Times) -> str:
+    return "shop" if one.question.barber_id == SHOP else "a barber"
+
+
+def _shown(milliseconds: float) -> str:
+    return f"{milliseconds:,.1f} ms"
