@@ -118,15 +118,15 @@ def test_what_was_not_applied_is_due_only_after_a_quiet_second() -> None:
     assert _kinds(_check([booking], *missed, quiet=[(3.0, 7.0)])) == ["stale"]
 
 
-def test_an_acknowledgement_demands_nothing_of_what_it_left_alone() -> None:
-    """A later change elsewhere, acknowledged, does not vouch for one that was not."""
+def test_an_acknowledgement_demands_all_that_it_was_built_on() -> None:
+    """A later change elsewhere, acknowledged, vouches for one before it that was not."""
     away = BOOKED._replace(version=2, barber=9)
     further = BOOKED._replace(version=3, barber=10)
     writes = [BOOKING, _write(away, 3.0, 4.0, applied_at=None), _write(further, 5.0, 6.0)]
     read = _read(BUSY, {7: (HALF, 2 * HALF)}, 6.1, 6.2)
-    assert _kinds(_check(writes, read)) == []
-    writes[1].applied_at = 4.0
     assert _kinds(_check(writes, read)) == ["stale"]
+    writes[2].applied_at = None
+    assert _kinds(_check(writes, read)) == []
 
 
 def test_versions_have_one_writer_each() -> None:

@@ -2,8 +2,8 @@
 
 A version must be shown by reads that begin after it was acknowledged, and may be shown
 by reads that end after its mutation began. All versions between are allowed, so what is
-concurrent may be seen either way. An acknowledgement demands only of those queries whose
-answer its mutation changed: what it left alone depends on none of its facts.
+concurrent may be seen either way. An acknowledgement demands its own version and so all
+before it, acknowledged or not, of every query that any of them changed.
 """
 
 from bisect import bisect_left
@@ -58,11 +58,12 @@ class Timeline(Generic[V]):
             latest = max(latest, version.started)
             self._started.append(latest)
         self._values: list[V | None] = [None, *(version.value for version in versions)]
-        # Only what changes the answer demands anything of it.
+        # What is as it was at all times before demands nothing.
         self._due = sorted(
             (version.due, at)
             for at, version in enumerate(versions, 1)
-            if version.due < _NEVER and self._values[at] != self._values[at - 1]
+            if version.due < _NEVER
+            and any(value != self._values[at] for value in self._values[:at])
         )
         self._next = 0
         self._least = 0

@@ -44,9 +44,7 @@ async def test_changes_are_this_transactions_events(shop: Shop, engine: AsyncEng
         await unit.connection.execute(_RENAME)
         changes = await unit.changes(1)
         await unit.commit()
-    rows = await shop.connection.fetch(
-        "SELECT xid::text, event::text FROM outbox ORDER BY xid, id"
-    )
+    rows = await shop.connection.fetch("SELECT xid::text, event::text FROM outbox ORDER BY xid, id")
     assert {row[0] for row in rows} == {str(changes.xid)}
     assert tuple(row[1] for row in rows) == changes.events
     assert len(rows) == 4
