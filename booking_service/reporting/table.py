@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from rich.bar import Bar
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from booking_service.reporting.blocks import DASH, Absent, Bars, Figures, Grid, Report, Value
+from booking_service.reporting.blocks import DASH, Absent, Bars, Block, Figures, Grid, Report, Value
 
 __all__ = ["print_report"]
 
 _BAR_WIDTH = 24
+_UNBOUNDED = 10_000
 _ACCENT, _WARN = "cyan", "yellow"
 
 
@@ -26,12 +27,23 @@ def print_report(console: Console, report: Report) -> None:
             console.print(Rule(_text(part.title, "bold"), align="left", style="dim"))
         for block in part.blocks:
             console.print()
-            console.print(_figures(block) if isinstance(block, Figures) else _grid(block))
+            _print(console, block)
     console.print()
     told = report.provenance
     console.print(_text(" ".join(filter(None, (told.source, told.allowed))), "dim"))
     if told.stale:
         console.print(_text(told.stale, f"bold {_WARN}"))
+
+
+def _print(console: Console, block: Block) -> None:
+    if isinstance(block, Figures):
+        console.print(_figures(block))
+        return
+    shown = _grid(block, _bars(block.bars))
+    # Figures matter more than bars where there is no room for both.
+    unbounded = console.options.update(width=_UNBOUNDED)
+    wide = console.measure(shown, options=unbounded).minimum > console.width
+    console.print(_grid(block, []) if wide else shown)
 
 
 def _figures(block: Figures) -> RenderableType:
@@ -46,14 +58,17 @@ def _figures(block: Figures) -> RenderableType:
     return Group(_text(block.title, f"bold {_ACCENT}"), table)
 
 
-def _grid(block: Grid) -> RenderableType:
+def _grid(block: Grid, bars: list[Bar]) -> RenderableType:
     title = _text(block.title, f"bold {_ACCENT}")
     if not block.rows:
         return Group(title, _text(block.empty, "dim"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in block.columns:
-        table.add_column(_text(column.title), justify="right" if column.numeric else "left")
-    bars = _bars(block.bars)
+    for index, column in enumerate(block.columns):
+        cells = [_cell(row[index]) for row in block.rows]
+        # A figure must not be broken into lines; a title or a name may be.
+        least = max(cell.cell_len for cell in cells) if column.numeric else None
+        side: JustifyMethod = "right" if column.numeric else "left"
+        table.add_column(_text(column.title), justify=side, min_width=least)
     if bars:
         table.add_column(min_width=_BAR_WIDTH, no_wrap=True)
     for index, row in enumerate(block.rows):

@@ -32,13 +32,13 @@ FACTS = {
 }
 
 
-def shown(kind: str, *, empty: bool = False, stale: bool = False) -> str:
-    """Print a report as into a wide terminal without colours."""
+def shown(kind: str, *, empty: bool = False, stale: bool = False, width: int = 200) -> str:
+    """Print a report as into a terminal of this width without colours."""
     response = type(FULL[kind])()
     response.CopyFrom((EMPTY if empty else FULL)[kind])
     if stale:
         response.cache_info.source, response.cache_info.stale = types_pb2.SOURCE_NEAR, True
-    console = Console(file=StringIO(), width=200)
+    console = Console(file=StringIO(), width=width)
     print_report(console, compose(asked(kind), response, made=_NOW))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -76,6 +76,17 @@ def test_bars_are_as_long_as_their_figures() -> None:
     lines = shown("patterns").splitlines()
     bars = {line[:5]: line.count("\N{FULL BLOCK}") for line in lines if line[2:5] == ":00"}
     assert bars == {"09:00": 12, "10:00": 0, "11:00": 24}
+
+
+def test_in_a_narrow_terminal_the_figures_come_first() -> None:
+    """Where figures and bars do not both fit, no figure is cut or broken, and bars are left out."""
+    wide, narrow = shown("revenue"), shown("revenue", width=72)
+    assert "\N{FULL BLOCK}" in wide
+    assert "\N{FULL BLOCK}" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 72
+    figures = {word for word in wide.split() if word[-1].isdigit()}
+    assert "1,234,567.89" in figures
+    assert figures <= set(narrow.split())
 
 
 def test_a_stale_answer_says_so_last() -> None:
