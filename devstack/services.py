@@ -4,9 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from grpc.aio import insecure_channel
+from grpc.aio import AioRpcError, insecure_channel
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from devstack.children import Child
@@ -57,7 +58,8 @@ class ServiceProcess(Child):
                 if event.get("event") == "serving":
                     self.address = event["listen"]
                     self.metrics_port = event["metrics_port"]
-                    return await self.serving()
+                    with suppress(AioRpcError):  # It may have ended since: that is told better.
+                        return await self.serving()
         return False
 
     async def serving(self) -> bool:

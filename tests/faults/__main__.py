@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from devstack.children import ChildError
 from tests.faults.cluster import Cluster
 from tests.faults.load import Rates
 from tests.faults.report import summary
@@ -23,6 +24,7 @@ from tests.faults.tables import as_markdown, show
 
 _ROUND = 60.0
 _SHORTEST = 15.0
+_MOST_GIVEN_UP = 3
 _NEAR = 10
 """One in so many reads is to begin within 5 ms of an acknowledgement."""
 
@@ -47,10 +49,22 @@ class _Run:
 
 async def _run(directory: Path, run: _Run) -> bool:
     console = Console()
-    async with Cluster(directory, Random(run.seed)) as cluster:  # noqa: S311 - seeded
-        rounds = await _rounds(cluster, run, console)
-        found = summary(rounds, await cluster.metrics(), cluster.logged_errors())
-    found["command"] = run.command
+    rounds, given_up = list[Round](), list[str]()
+    began = monotonic()
+    while True:
+        own = directory / f"cluster-{len(given_up)}"
+        try:
+            async with Cluster(own, Random(run.seed)) as cluster:  # noqa: S311 - seeded
+                await _rounds(cluster, run, console, rounds, began)
+                found = summary(rounds, await cluster.metrics(), cluster.logged_errors())
+            break
+        except ChildError as error:
+            # A process that does not come up ends its round unjudged; the next has new ones.
+            given_up.append(str(error))
+            console.print(f"a round was given up: {error}", markup=False)
+            if len(given_up) > _MOST_GIVEN_UP:
+                raise
+    found |= {"command": run.command, "rounds_given_up": given_up}
     run.output.parent.mkdir(parents=True, exist_ok=True)
     run.output.write_text(json.dumps(found, indent=2, default=str) + "\n")
     show(found, console)
@@ -60,21 +74,21 @@ async def _run(directory: Path, run: _Run) -> bool:
     return not found["violations"]
 
 
-async def _rounds(cluster: Cluster, run: _Run, console: Console) -> list[Round]:
-    rounds: list[Round] = []
-    began = monotonic()
-    checked = near = 0
+async def _rounds(
+    cluster: Cluster, run: _Run, console: Console, rounds: list[Round], began: float
+) -> None:
+    """Add rounds until there was as much as was asked for."""
     while True:
+        checked = sum(one.verdict.reads for one in rounds)
+        near = sum(one.verdict.near for one in rounds)
         past = monotonic() - began
         left = run.seconds - past
         if rounds and left < _SHORTEST:
             if min(checked, _NEAR * near) >= run.reads or past > 3 * run.seconds:
-                return rounds
+                return
             left = _SHORTEST
         one = await play(cluster, run.seed + len(rounds), min(_ROUND, left), run.rates, run.kinds)
         rounds.append(one)
-        checked += one.verdict.reads
-        near += one.verdict.near
         console.print(
             f"seed {one.seed}: {one.verdict.reads:,} reads, {len(one.happened)} faults,"
             f" {len(one.verdict.violations)} violations"
