@@ -44,7 +44,11 @@ class _Run:
     @property
     def command(self) -> str:
         """The command that repeats it."""
-        return f"make soak SECONDS={self.seconds:g} SEED={self.seed}"
+        rates = self.rates
+        return (
+            f"python -m tests.faults --seconds {self.seconds:g} --seed {self.seed}"
+            f" --reads {rates.reads:g} --writes {rates.writes:g} --woken {rates.woken}"
+        )
 
 
 async def _run(directory: Path, run: _Run) -> bool:
