@@ -297,4 +297,4 @@ def _missing_stream(path: str) -> _Stream:
 
 
 def _not_implemented(path: str) -> Unimplemented:
-    return Unimplemented("METHOD_NOT_IMPLEMENTED", "this version lacks that method", method=path)
+    return Unimplemented("METHOD_NOT_IMPLEMENTED", "this version does not have it", method=path)

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from tests.support.waiting import eventually
+
 __all__ = ["NINE_TO_FIVE", "Shop", "open_shop"]
 
 NINE_TO_FIVE = "{[540,1020)}"
@@ -29,6 +31,14 @@ class Shop:
         async with self.connection.transaction():
             yield
             await self.connection.execute("DELETE FROM outbox WHERE xid = pg_current_xact_id()")
+
+    async def relayed(self) -> None:
+        """Wait until the relay has applied every change so far: it would do so during a test."""
+
+        async def applied() -> bool:
+            return bool(await self.connection.fetchval("SELECT count(*) = 0 FROM outbox"))
+
+        await eventually(applied)
 
     def at(self, local: str) -> datetime:
         """Turn a local time, such as `2025-03-05 09:00`, into an instant."""

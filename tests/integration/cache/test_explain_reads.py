@@ -63,6 +63,7 @@ async def test_every_read_is_explained_by_the_entries_that_it_stores(
 
 async def test_it_changes_nothing(cache: Cache, shop: Shop) -> None:
     """No entry, guard or lifetime in Redis, no count and no outbox row is another after it."""
+    await shop.relayed()
     await cache.stub.GetAvailability(day_of(shop))
     await invalidate(cache, shop, f"service:{shop.services[0]}")
 

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from google.protobuf.message import Message
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 from devstack.valkey import ValkeyServer
 from tests.integration.cache.running import Cache, source, start_cache, starts
-from tests.integration.cache.shops import Shop
+from tests.integration.cache.shops import Shop, open_shop
 from tests.support.stack import Database
 from tests.support.waiting import eventually
 
@@ -27,6 +28,15 @@ async def near(shared_database: Database, server_directory: Path) -> AsyncIterat
         start_cache(shared_database.cache_url, valkey.url, directory, variables) as running,
     ):
         yield running
+
+
+@pytest.fixture
+async def shop(connection: asyncpg.Connection, near: Cache) -> Shop:
+    """Open a shop, and wait until the relay has told of that: it would empty the memory."""
+    del near  # whose relay it is
+    opened = await open_shop(connection)
+    await opened.relayed()
+    return opened
 
 
 async def test_an_answer_from_memory_is_the_same_answer(near: Cache, shop: Shop) -> None:
