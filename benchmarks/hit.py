@@ -220,7 +220,7 @@ def _section(
         columns=("", "Calls a second", "Of the echo", "Median latency", "Of the echo"),
         rows=rows,
         bounds=(
-            Bound.at_least("in Redis, of the throughput", 0.58, _ratio(sides, _FAR, _rate)),
+            Bound.at_least("in Redis, of the throughput", 0.55, _ratio(sides, _FAR, _rate)),
             Bound.at_most("in Redis, of the latency", 2.1, _ratio(sides, _FAR, _latency)),
             Bound.at_least("in memory, of the throughput", 0.7, _ratio(sides, _NEAR, _rate)),
             Bound.at_most("in memory, of the latency", 1.5, _ratio(sides, _NEAR, _latency)),
