@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 from devstack.valkey import ValkeyServer
+from tests.conftest import NewDatabase
 from tests.integration.cache.running import Cache, source, start_cache, starts
 from tests.integration.cache.shops import Shop, open_shop
 from tests.support.stack import Database
@@ -19,24 +20,35 @@ MONDAY = date(2025, 3, 10)
 
 
 @pytest.fixture(scope="module")
-async def near(shared_database: Database, server_directory: Path) -> AsyncIterator[Cache]:
+async def own_database(new_database: NewDatabase) -> AsyncIterator[Database]:
+    """Give these tests a database: two Redis over one would turn each other off."""
+    async with new_database() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+async def near(own_database: Database, server_directory: Path) -> AsyncIterator[Cache]:
     """Run a service with memory."""
     directory = server_directory / "near-tests"
     variables = {"CHAIRSIDE_CACHE_MEMORY_BYTES": "1000000"}
     async with (
         ValkeyServer(directory) as valkey,
-        start_cache(shared_database.cache_url, valkey.url, directory, variables) as running,
+        start_cache(own_database.cache_url, valkey.url, directory, variables) as running,
     ):
         yield running
 
 
 @pytest.fixture
-async def shop(connection: asyncpg.Connection, near: Cache) -> Shop:
+async def shop(own_database: Database, near: Cache) -> AsyncIterator[Shop]:
     """Open a shop, and wait until the relay has told of that: it would empty the memory."""
     del near  # whose relay it is
-    opened = await open_shop(connection)
-    await opened.relayed()
-    return opened
+    connection = await asyncpg.connect(own_database.url)
+    try:
+        opened = await open_shop(connection)
+        await opened.relayed()
+        yield opened
+    finally:
+        await connection.close()
 
 
 async def test_an_answer_from_memory_is_the_same_answer(near: Cache, shop: Shop) -> None:
