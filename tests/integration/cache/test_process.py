@@ -103,6 +103,7 @@ async def test_a_process_whose_clock_is_ahead_reads_the_same_entries(
     async with shop.acknowledged():
         nine = shop.at("2025-03-10 09:00")
         await shop.book(nine, hold_until=CLOCK + timedelta(days=1))
+    await shop.relayed()
     ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
     assert nine not in starts(await cache.availability(*ask))[shop.barbers[0]]
     later = {"CHAIRSIDE_CLOCK_START": (CLOCK + timedelta(days=2)).isoformat()}
