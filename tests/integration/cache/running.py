@@ -34,6 +34,11 @@ class Cache:
     channel: grpc.aio.Channel
     redis: redis.asyncio.Redis
 
+    @property
+    def redis_url(self) -> str:
+        """The Redis that its database's cache is in: another over the same turns it off."""
+        return (self.process.environ or {})["CHAIRSIDE_CACHE_REDIS_URL"]
+
     def now(self) -> datetime:
         """Return what the process's clock shows, or a few milliseconds more."""
         settings = json.loads(self.process.output().splitlines()[0])

@@ -22,9 +22,9 @@ from tests.support.waiting import eventually
 @pytest.fixture
 async def near(cache: Cache, shared_database: Database, tmp_path: Path) -> AsyncIterator[Cache]:
     """Run a second process over the same Redis, which keeps answers itself."""
-    redis_url = (cache.process.environ or {})["CHAIRSIDE_CACHE_REDIS_URL"]
     variables = {"CHAIRSIDE_CACHE_MEMORY_BYTES": "1000000"}
-    async with start_cache(shared_database.cache_url, redis_url, tmp_path, variables) as running:
+    url = shared_database.cache_url
+    async with start_cache(url, cache.redis_url, tmp_path, variables) as running:
         yield running
 
 

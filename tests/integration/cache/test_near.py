@@ -4,15 +4,12 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import asyncpg
 import pytest
 from google.protobuf.message import Message
 
 from chairside.cache.v1 import cache_service_pb2 as pb
-from devstack.valkey import ValkeyServer
-from tests.conftest import NewDatabase
 from tests.integration.cache.running import Cache, source, start_cache, starts
-from tests.integration.cache.shops import Shop, open_shop
+from tests.integration.cache.shops import Shop
 from tests.support.stack import Database
 from tests.support.waiting import eventually
 
@@ -20,35 +17,21 @@ MONDAY = date(2025, 3, 10)
 
 
 @pytest.fixture(scope="module")
-async def own_database(new_database: NewDatabase) -> AsyncIterator[Database]:
-    """Give these tests a database: two Redis over one would turn each other off."""
-    async with new_database() as database:
-        yield database
-
-
-@pytest.fixture(scope="module")
-async def near(own_database: Database, server_directory: Path) -> AsyncIterator[Cache]:
-    """Run a service with memory."""
-    directory = server_directory / "near-tests"
+async def near(
+    cache: Cache, shared_database: Database, server_directory: Path
+) -> AsyncIterator[Cache]:
+    """Run a second process over the same Redis, which keeps answers itself."""
     variables = {"CHAIRSIDE_CACHE_MEMORY_BYTES": "1000000"}
-    async with (
-        ValkeyServer(directory) as valkey,
-        start_cache(own_database.cache_url, valkey.url, directory, variables) as running,
-    ):
+    url, logs = shared_database.cache_url, server_directory / "near-tests"
+    async with start_cache(url, cache.redis_url, logs, variables) as running:
         yield running
 
 
 @pytest.fixture
-async def shop(own_database: Database, near: Cache) -> AsyncIterator[Shop]:
+async def shop(shop: Shop) -> Shop:
     """Open a shop, and wait until the relay has told of that: it would empty the memory."""
-    del near  # whose relay it is
-    connection = await asyncpg.connect(own_database.url)
-    try:
-        opened = await open_shop(connection)
-        await opened.relayed()
-        yield opened
-    finally:
-        await connection.close()
+    await shop.relayed()
+    return shop
 
 
 async def test_an_answer_from_memory_is_the_same_answer(near: Cache, shop: Shop) -> None:
