@@ -45,7 +45,6 @@ class CoherentCache:
     lease: Lease
     peers: Peers
     reader: Reader
-    filler: Filler
     invalidator: Invalidator
     keeper: Keeper
 
@@ -130,4 +129,4 @@ async def open_cache(
     reader = Reader(
         store=store, memory=memory, lease=lease, observer=counts, filler=filler, time=time.time
     )
-    return CoherentCache(store, memory, lease, peers, reader, filler, invalidator, keeper)
+    return CoherentCache(store, memory, lease, peers, reader, invalidator, keeper)

@@ -6,6 +6,7 @@ import asyncio
 
 from cache_service.coherence.authority import Authority, Standing
 from cache_service.coherence.lease import Lease
+from cache_service.coherence.waiting import retrieved
 
 __all__ = ["Looks"]
 
@@ -30,7 +31,7 @@ class Looks:
         """
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._look(self._running))
-            self._next.add_done_callback(_retrieved)
+            self._next.add_done_callback(retrieved)
         return await asyncio.shield(self._next)
 
     async def _look(self, before: asyncio.Task[Standing] | None) -> Standing:
@@ -40,9 +41,3 @@ class Looks:
         standing = await self._authority.look()
         self._lease.learn(standing)
         return standing
-
-
-def _retrieved(task: asyncio.Task[Standing]) -> None:
-    """Take note of an error for which nobody waits any more."""
-    if not task.cancelled():
-        task.exception()

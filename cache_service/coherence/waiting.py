@@ -1,4 +1,4 @@
-"""Waiting for several things at once."""
+"""Waiting for several things at once, and for what nobody waits for any more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-__all__ = ["gathered"]
+__all__ = ["gathered", "retrieved"]
 
 
 async def gathered(work: Iterable[Coroutine[Any, Any, object]]) -> None:
@@ -15,3 +15,9 @@ async def gathered(work: Iterable[Coroutine[Any, Any, object]]) -> None:
     for result in found:
         if isinstance(result, BaseException):
             raise result
+
+
+def retrieved(future: asyncio.Future[Any]) -> None:
+    """Take note of an error for which nobody may be waiting: a callback for when it is done."""
+    if not future.cancelled():
+        future.exception()

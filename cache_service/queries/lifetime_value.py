@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -17,12 +16,10 @@ from cache_service.queries import clients_sql, reports, reports_sql
 from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
 from cache_service.queries.reports import cents, number
 from chairside.cache.v1 import analytics_pb2, cache_service_pb2, types_pb2
-from service_kit.validation import Violations
 from service_kit.values import to_date
 
 __all__ = [
     "COLUMNS",
-    "LifetimeValueArguments",
     "lifetime_value",
     "lifetime_value_of",
     "mean_predicted",
@@ -80,15 +77,6 @@ _SEGMENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LifetimeValueArguments:
-    """Whose clients (0: the shop's), as of which local day."""
-
-    organization_id: int
-    barber_id: int
-    as_of: date
-
-
 class _Group(NamedTuple):
     """Clients of one segment, all at risk or none."""
 
@@ -98,15 +86,6 @@ class _Group(NamedTuple):
     spent: Decimal
     visits: int
     predicted: Decimal
-
-
-def _arguments(
-    request: cache_service_pb2.GetAnalyticsRequest, today: date | None
-) -> list[LifetimeValueArguments]:
-    found = Violations()
-    as_of = reports.as_of_day(found, request, today)
-    found.raise_if_any()
-    return [LifetimeValueArguments(request.organization_id, request.barber_id, as_of)]
 
 
 def tags_of_value(barber: int, as_of: date) -> tuple[str, ...]:
@@ -122,15 +101,13 @@ def tags_of_value(barber: int, as_of: date) -> tuple[str, ...]:
 @cache_analytics(
     "lifetime_value",
     tags=lambda arguments: tags_of_value(arguments.barber_id, arguments.as_of),
-    rpc=Rpc("lifetime_value", _arguments, needs_today=reports.needs_as_of),
+    rpc=Rpc("lifetime_value", reports.as_of_arguments, needs_today=reports.needs_as_of),
 )
 async def lifetime_value(
-    context: LoadContext, arguments: Sequence[LifetimeValueArguments]
+    context: LoadContext, arguments: Sequence[reports.AsOfArguments]
 ) -> list[bytes]:
     """Load reports on what clients are worth; NotFound: the organization or the barber."""
-    rows = await reports.load_rows(
-        context.connection, _SQL, arguments, {"as_ofs": [one.as_of for one in arguments]}
-    )
+    rows = await reports.load_as_of(context.connection, _SQL, arguments)
     return [
         cache_service_pb2.GetAnalyticsResponse(
             lifetime_value=lifetime_value_of(one.as_of, row)

@@ -21,10 +21,13 @@ from service_kit.validation import Violations
 from service_kit.values import to_money
 
 __all__ = [
+    "AsOfArguments",
     "RangeArguments",
+    "as_of_arguments",
     "as_of_day",
     "cents",
     "days_and_day",
+    "load_as_of",
     "load_ranges",
     "load_rows",
     "needs_as_of",
@@ -47,6 +50,23 @@ class RangeArguments:
     barber_id: int
     start: date
     end: date
+
+
+@dataclass(frozen=True, slots=True)
+class AsOfArguments:
+    """Whom a report is about (0: the shop), as of which local day."""
+
+    organization_id: int
+    barber_id: int
+    as_of: date
+
+
+def as_of_arguments(request: Request, today: date | None) -> list[AsOfArguments]:
+    """Read the request of a report that counts back from a day and has no options."""
+    found = Violations()
+    as_of = as_of_day(found, request, today)
+    found.raise_if_any()
+    return [AsOfArguments(request.organization_id, request.barber_id, as_of)]
 
 
 def range_arguments(request: Request, _today: date | None) -> list[RangeArguments]:
@@ -142,6 +162,14 @@ async def load_ranges(
     """Run a statement from `reports_sql.OF_RANGES`, as `load_rows`."""
     firsts, lasts = [one.start for one in arguments], [one.end for one in arguments]
     return await load_rows(connection, statement, arguments, {"firsts": firsts, "lasts": lasts})
+
+
+async def load_as_of(
+    connection: AsyncConnection, statement: TextClause, arguments: Sequence[Any]
+) -> list[Any]:
+    """Run a statement from `clients_sql.OF_DAYS`, as `load_rows`."""
+    as_ofs = [one.as_of for one in arguments]
+    return await load_rows(connection, statement, arguments, {"as_ofs": as_ofs})
 
 
 def cents(amount: Decimal | None, currency: str) -> money_pb2.Money | None:

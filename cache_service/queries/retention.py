@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -15,12 +14,10 @@ from cache_service.invalidation import tags
 from cache_service.queries import clients_sql, reports, reports_sql
 from cache_service.queries.declare import LoadContext, Rpc, cache_analytics
 from chairside.cache.v1 import analytics_pb2, cache_service_pb2
-from service_kit.validation import Violations
 from service_kit.values import to_date
 
 __all__ = [
     "COLUMNS",
-    "RetentionArguments",
     "retention",
     "retention_of",
     "tags_of_retention",
@@ -45,24 +42,6 @@ COLUMNS = f"""
 _SQL = text(f"{reports_sql.HEAD}, {COLUMNS} {clients_sql.OF_DAYS}")
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionArguments:
-    """Whose clients (0: the shop's), as of which local day."""
-
-    organization_id: int
-    barber_id: int
-    as_of: date
-
-
-def _arguments(
-    request: cache_service_pb2.GetAnalyticsRequest, today: date | None
-) -> list[RetentionArguments]:
-    found = Violations()
-    as_of = reports.as_of_day(found, request, today)
-    found.raise_if_any()
-    return [RetentionArguments(request.organization_id, request.barber_id, as_of)]
-
-
 def tags_of_retention(barber: int, as_of: date) -> tuple[str, ...]:
     """Return the tags of what the report says of a barber (0: the shop) as of a day."""
     return (*reports.subject_tags(barber), *tags.visits_before(barber, as_of))
@@ -71,13 +50,13 @@ def tags_of_retention(barber: int, as_of: date) -> tuple[str, ...]:
 @cache_analytics(
     "retention",
     tags=lambda arguments: tags_of_retention(arguments.barber_id, arguments.as_of),
-    rpc=Rpc("retention", _arguments, needs_today=reports.needs_as_of),
+    rpc=Rpc("retention", reports.as_of_arguments, needs_today=reports.needs_as_of),
 )
-async def retention(context: LoadContext, arguments: Sequence[RetentionArguments]) -> list[bytes]:
+async def retention(
+    context: LoadContext, arguments: Sequence[reports.AsOfArguments]
+) -> list[bytes]:
     """Load reports on how clients stay; NotFound: the organization or the barber."""
-    rows = await reports.load_rows(
-        context.connection, _SQL, arguments, {"as_ofs": [one.as_of for one in arguments]}
-    )
+    rows = await reports.load_as_of(context.connection, _SQL, arguments)
     return [
         cache_service_pb2.GetAnalyticsResponse(
             retention=retention_of(one.as_of, row)

@@ -93,9 +93,7 @@ def tags_of_income(barber: int, as_of: date) -> tuple[str, ...]:
 )
 async def six_figure(context: LoadContext, arguments: Sequence[SixFigureArguments]) -> list[bytes]:
     """Load six-figure reports; NotFound: the organization or the barber."""
-    rows = await reports.load_rows(
-        context.connection, _SQL, arguments, {"as_ofs": [one.as_of for one in arguments]}
-    )
+    rows = await reports.load_as_of(context.connection, _SQL, arguments)
     return [
         cache_service_pb2.GetAnalyticsResponse(
             six_figure=six_figure_of(one.as_of, one.target, row)

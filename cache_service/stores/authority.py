@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cache_service.coherence.authority import AuthorityUnavailableError, Standing
+from cache_service.coherence.waiting import retrieved
 from service_kit.postgres import DATABASE_IDENTITY
 
 __all__ = ["PostgresAuthority"]
@@ -95,7 +96,7 @@ class PostgresAuthority:
             await asyncio.wait({task}, timeout=self._timeout)
         finally:
             if not task.done():
-                task.add_done_callback(_retrieved)
+                task.add_done_callback(retrieved)
                 task.cancel()
         if not task.done():
             message = "the database does not answer in time"
@@ -120,9 +121,3 @@ class PostgresAuthority:
         async with self._engine.connect() as connection:
             result = await connection.execute(statement, parameters)
             return result.all() if result.returns_rows else ()
-
-
-def _retrieved(task: asyncio.Task[Sequence[Any]]) -> None:
-    """Take note of an error for which nobody waits any more."""
-    if not task.cancelled():
-        task.exception()

@@ -17,8 +17,9 @@ from typing import Any
 import hiredis
 
 from cache_service.coherence.ports import StoreUnavailableError
+from cache_service.coherence.waiting import retrieved
 from cache_service.stores.redis.address import Command, Locate
-from cache_service.stores.redis.wire import Wire
+from cache_service.stores.redis.wire import Wire, read_info
 
 __all__ = ["MultiplexedConnection"]
 
@@ -98,7 +99,7 @@ class MultiplexedConnection:
     def post(self, *command: str | bytes | int) -> None:
         """Send one command and wait for nothing; it may be lost with the connection."""
         if self._wire is not None:
-            self._send(self._wire, command).add_done_callback(_retrieved)
+            self._send(self._wire, command).add_done_callback(retrieved)
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return its reply; an error reply is returned, not raised."""
@@ -184,7 +185,7 @@ class MultiplexedConnection:
                 for command in address.greeting:
                     await self._greet(wire, command)
                 await self._subscribe(wire)
-                self.run_id = _run_id(await self._greet(wire, ("INFO", "server")))
+                self.run_id = read_info(await self._greet(wire, ("INFO", "server")))["run_id"]
             except BaseException:
                 wire.abort()
                 raise
@@ -215,15 +216,3 @@ class MultiplexedConnection:
             message = f"{command[0]!s} refused: {reply}"
             raise StoreUnavailableError(message)
         return reply
-
-
-def _retrieved(future: asyncio.Future[Any]) -> None:
-    """Take note of an error for which nobody waits."""
-    if not future.cancelled():
-        future.exception()
-
-
-def _run_id(info: bytes) -> str:
-    """Read who the server is out of INFO."""
-    fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-    return fields["run_id"]

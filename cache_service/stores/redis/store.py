@@ -19,6 +19,7 @@ from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.channels import Channels
 from cache_service.stores.redis.connection import MultiplexedConnection
 from cache_service.stores.redis.scripts import CLAIM, FETCH, INVALIDATE, PUT, Script
+from cache_service.stores.redis.wire import read_info
 
 __all__ = ["GUARD_LIFETIME_MS", "RedisStore"]
 
@@ -100,7 +101,7 @@ class RedisStore:
 
     async def identity(self) -> str | None:
         """Return who the server is if it is a primary that takes writes, else None."""
-        info = _fields(_checked(await self._connection.call("INFO", "replication")))
+        info = read_info(_checked(await self._connection.call("INFO", "replication")))
         if info["role"] != "master":
             return None
         # What an invalidation needs: a full server takes it, a read-only one does not.
@@ -116,7 +117,7 @@ class RedisStore:
 
     async def used_memory(self) -> int:
         """Return the bytes that the server uses."""
-        info = _fields(_checked(await self._connection.call("INFO", "memory")))
+        info = read_info(_checked(await self._connection.call("INFO", "memory")))
         return int(info["used_memory"])
 
     async def _run(
@@ -140,11 +141,6 @@ class RedisStore:
 @lru_cache(maxsize=4096)
 def _prefix(era: Era, organization_id: int) -> str:
     return f"chairside:{{{organization_id}}}:{era.name}:"
-
-
-def _fields(info: bytes) -> dict[str, str]:
-    """Read INFO."""
-    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
 
 
 def _checked(reply: Any) -> Any:

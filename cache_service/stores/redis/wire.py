@@ -12,7 +12,7 @@ import hiredis
 
 from cache_service.coherence.ports import StoreUnavailableError
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "read_info"]
 
 
 class Wire(asyncio.Protocol):
@@ -91,3 +91,8 @@ class Wire(asyncio.Protocol):
         for future in islice(self.waiting, last - self._answered):
             if not future.done():
                 future.set_exception(StoreUnavailableError("no answer in time"))
+
+
+def read_info(reply: bytes) -> dict[str, str]:
+    """Read the answer of INFO."""
+    return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)

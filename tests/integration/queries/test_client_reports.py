@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cache_service.queries.declare import LoadContext
-from cache_service.queries.lifetime_value import LifetimeValueArguments, lifetime_value
-from cache_service.queries.retention import RetentionArguments, retention
+from cache_service.queries.lifetime_value import lifetime_value
+from cache_service.queries.reports import AsOfArguments
+from cache_service.queries.retention import retention
 from chairside.cache.v1.analytics_pb2 import (
     ClientValue,
     ClientValues,
@@ -108,10 +109,10 @@ async def shop(new_database: NewDatabase) -> AsyncIterator[tuple[Writer, Answer]
             async with engine.connect() as reading:
                 context = LoadContext(reading, datetime(2026, 7, 1, tzinfo=UTC))
                 if report == "retention":
-                    asked = [RetentionArguments(1, barber_id, as_of)]
+                    asked = [AsOfArguments(1, barber_id, as_of)]
                     (payload,) = await retention.load(context, asked)
                 else:
-                    wanted = [LifetimeValueArguments(1, barber_id, as_of)]
+                    wanted = [AsOfArguments(1, barber_id, as_of)]
                     (payload,) = await lifetime_value.load(context, wanted)
             return GetAnalyticsResponse.FromString(payload)
 

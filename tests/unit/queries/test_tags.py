@@ -16,14 +16,14 @@ from cache_service.queries.booked_slots import BookedDay, booked_slots
 from cache_service.queries.comparison import ComparisonArguments, comparison
 from cache_service.queries.dashboard import DashboardArguments, dashboard
 from cache_service.queries.declare import CachedQuery
-from cache_service.queries.lifetime_value import LifetimeValueArguments, lifetime_value
+from cache_service.queries.lifetime_value import lifetime_value
 from cache_service.queries.list_appointments import AppointmentPage, list_appointments
 from cache_service.queries.list_barbers import BarberPage, list_barbers
 from cache_service.queries.list_clients import ClientPage, list_clients
 from cache_service.queries.list_services import ServicePage, list_services
 from cache_service.queries.patterns import patterns
-from cache_service.queries.reports import RangeArguments
-from cache_service.queries.retention import RetentionArguments, retention
+from cache_service.queries.reports import AsOfArguments, RangeArguments
+from cache_service.queries.retention import retention
 from cache_service.queries.revenue import RevenueArguments, revenue
 from cache_service.queries.schedule import ScheduleArguments, schedule
 from cache_service.queries.six_figure import SixFigureArguments, six_figure
@@ -67,12 +67,12 @@ ENTRIES: dict[str, tuple[CachedQuery[Any], Any]] = {
     "six": (six_figure, SixFigureArguments(1, 0, JULY, 1e5)),
     "six of 7": (six_figure, SixFigureArguments(1, 7, JULY, 1e5)),
     "six of last year": (six_figure, SixFigureArguments(1, 0, date(2017, 7, 1), 1e5)),
-    "retention": (retention, RetentionArguments(1, 0, JUNE)),
-    "retention of 7": (retention, RetentionArguments(1, 7, JULY)),
-    "retention until then": (retention, RetentionArguments(1, 0, date(2018, 5, 31))),
-    "value": (lifetime_value, LifetimeValueArguments(1, 0, date(2018, 6, 2))),
-    "value of 7": (lifetime_value, LifetimeValueArguments(1, 7, JULY)),
-    "value until then": (lifetime_value, LifetimeValueArguments(1, 0, date(2018, 5, 31))),
+    "retention": (retention, AsOfArguments(1, 0, JUNE)),
+    "retention of 7": (retention, AsOfArguments(1, 7, JULY)),
+    "retention until then": (retention, AsOfArguments(1, 0, date(2018, 5, 31))),
+    "value": (lifetime_value, AsOfArguments(1, 0, date(2018, 6, 2))),
+    "value of 7": (lifetime_value, AsOfArguments(1, 7, JULY)),
+    "value until then": (lifetime_value, AsOfArguments(1, 0, date(2018, 5, 31))),
 }
 BOOKED = {
     "bookings",
