@@ -38,6 +38,7 @@ class AccessLog:
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
         self._pending: list[Call] = []
+        self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
 
@@ -57,17 +58,18 @@ class AccessLog:
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # Told and not cancelled: a batch on its way must be written before the rest is.
+            self._ending.set()
+            await self._task
             self._write(self._take())
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_INTERVAL)
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_INTERVAL):
+                    await self._ending.wait()
             if calls := self._take():
-                # Shielded: a cancel at the end must not tear a batch apart.
-                await asyncio.shield(asyncio.to_thread(self._write, calls))
+                await asyncio.to_thread(self._write, calls)
 
     def _take(self) -> list[Call]:
         calls, self._pending = self._pending, []
