@@ -20,6 +20,8 @@ _SOURCES = {
 }
 _DISTANCE = {outcome: distance for distance, outcome in enumerate(Outcome)}
 """Outcomes are declared from the nearest to the furthest."""
+_MILLISECONDS = [varint_field(2, millisecond * 1_000_000) for millisecond in range(1000)]
+"""`nanos` of an age, serialised: a varint of five bytes costs as much as all the rest."""
 
 
 def read_consistency(violations: Violations, message: types_pb2.Consistency) -> Consistency:
@@ -49,7 +51,10 @@ def source_of(outcome: Outcome) -> types_pb2.Source.ValueType:
 
 
 def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
-    """Serialise `cache_info` as that field of a response; `now` in seconds since the epoch."""
+    """Serialise `cache_info` as that field of a response; `now` in seconds since the epoch.
+
+    Its age is in whole milliseconds.
+    """
     furthest = Outcome.NEAR
     stale = False
     filled_at = now
@@ -60,8 +65,7 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
         stale = stale or outcome is Outcome.STALE
         if outcome.cached:
             filled_at = min(filled_at, answer.filled_at)
-    source = source_of(furthest)
-    seconds, nanos = divmod(int((now - filled_at) * 1e9), 1_000_000_000)
-    age = varint_field(1, seconds) + varint_field(2, nanos)
-    info = varint_field(1, source) + bytes_field(2, age) + varint_field(3, stale)
+    seconds, milliseconds = divmod(int((now - filled_at) * 1000), 1000)
+    age = varint_field(1, seconds) + _MILLISECONDS[milliseconds]
+    info = varint_field(1, source_of(furthest)) + bytes_field(2, age) + varint_field(3, stale)
     return bytes_field(number, info)
