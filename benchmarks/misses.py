@@ -77,7 +77,7 @@ class Misses:
         if rpc.respond is None:
             return GetAnalyticsResponse.FromString(loaded.payloads[0])
         parts = list(zip(arguments, loaded.payloads, strict=True))
-        return GetAnalyticsResponse.FromString(rpc.respond(request, parts, SystemClock().now()))
+        return GetAnalyticsResponse.FromString(rpc.respond(request, parts, SystemClock().now())[0])
 
     async def seconds(self, question: Question) -> float:
         """Tell how long a report takes."""

@@ -22,6 +22,7 @@ from cache_service.coherence.load_gate import LoadGate
 from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.edge.declared import discover
 from cache_service.edge.explain import Explain
+from cache_service.edge.near import NearResponses
 from cache_service.edge.servicer import make_servicer
 from cache_service.invalidation.relay import Relay
 from cache_service.protocol import CoherentCache, open_cache
@@ -40,6 +41,8 @@ _LOOK_POOL = 2
 _LEASE_PATIENCE = 3.0
 """A new process may have to wait for the leases of others; after that it loads meanwhile."""
 _POLL = 0.02
+_SHARE_OF_RESPONSES = 4
+"""The part of the memory for answers that is allowed to responses made of them, besides."""
 
 _LEFT_TO_OTHERS = 2
 """Connections for loads that one organization leaves to the others, whatever it asks for."""
@@ -115,7 +118,10 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             waited += _POLL
 
     servicer = make_servicer(
-        reads=reads,
+        cached=reads,
+        near=NearResponses(
+            reads, settings.memory_bytes // _SHARE_OF_RESPONSES, runtime.clock, time.time
+        ),
         primary=primary,
         store=cache.store,
         invalidator=cache.invalidator,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -79,6 +79,10 @@ class CachedReads:
     def near(self, organization_id: int, key: str) -> Answer | None:
         """Answer the entry of that key if it is in memory, else None; `served` counts it."""
         return self._reader.near(organization_id, key)
+
+    def keeps(self, organization_id: int, answers: Iterable[tuple[str, Answer]]) -> bool:
+        """Tell whether memory keeps these very answers, by their keys, and may serve them."""
+        return self._reader.keeps(organization_id, answers)
 
     def served(
         self, query: CachedQuery[A], organization_id: int, asked: A | str, answer: Answer

@@ -14,7 +14,7 @@ import structlog
 from service_kit.errors import ServiceError, Unimplemented
 from service_kit.status import code_of, text_of, trailing_metadata
 
-__all__ = ["answer_error", "code_number", "refuse_unknown_methods"]
+__all__ = ["answer_error", "code_number", "known_error", "refuse_unknown_methods"]
 
 _UNKNOWN = 2
 
@@ -23,20 +23,26 @@ def answer_error(
     error: Exception, path: str, context: grpc.aio.ServicerContext[Any, Any]
 ) -> tuple[int, Mapping[str, object], Awaitable[None]]:
     """Return the number of the status code, fields for the access log, and the abort to await."""
-    if not isinstance(error, ServiceError):
-        incident = secrets.token_hex(6)
-        structlog.get_logger("service_kit.boundary").error(
-            "unexpected error", method=path, incident=incident, exc_info=error
-        )
-        error = ServiceError(
-            "INTERNAL",
-            "INTERNAL",
-            f"unexpected error; the log has it as incident {incident}",
-            metadata={"incident": incident},
-        )
-    code = code_of(error)
-    abort = context.abort(code, text_of(error), trailing_metadata(error))
-    return code.value[0], {"reason": error.reason}, abort
+    known = known_error(error, path)
+    code = code_of(known)
+    abort = context.abort(code, text_of(known), trailing_metadata(known))
+    return code.value[0], {"reason": known.reason}, abort
+
+
+def known_error(error: Exception, path: str) -> ServiceError:
+    """Return what a caller may see of an error; an unexpected one is logged, with its text."""
+    if isinstance(error, ServiceError):
+        return error
+    incident = secrets.token_hex(6)
+    structlog.get_logger("service_kit.boundary").error(
+        "unexpected error", method=path, incident=incident, exc_info=error
+    )
+    return ServiceError(
+        "INTERNAL",
+        "INTERNAL",
+        f"unexpected error; the log has it as incident {incident}",
+        metadata={"incident": incident},
+    )
 
 
 def code_number(code: object) -> int:

@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from service_kit.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 
-__all__ = ["DETAILS_KEY", "DOMAIN", "code_of", "text_of", "trailing_metadata"]
+__all__ = ["DETAILS_KEY", "DOMAIN", "code_of", "status_of", "text_of", "trailing_metadata"]
 
 DOMAIN = "chairside"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -37,12 +37,17 @@ def text_of(error: ServiceError) -> str:
 
 def trailing_metadata(error: ServiceError) -> tuple[tuple[str, bytes], ...]:
     """Return the metadata that carries the error's `google.rpc.Status`."""
+    return ((DETAILS_KEY, status_of(error).SerializeToString()),)
+
+
+def status_of(error: ServiceError) -> status_pb2.Status:
+    """Return the error's `google.rpc.Status`, for a message that carries it itself."""
     status = status_pb2.Status(code=code_of(error).value[0], message=text_of(error))
     for detail in _details(error):
         packed = Any()
         packed.Pack(detail)
         status.details.append(packed)
-    return ((DETAILS_KEY, status.SerializeToString()),)
+    return status
 
 
 def _details(error: ServiceError) -> list[Message]:

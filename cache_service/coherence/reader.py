@@ -10,7 +10,7 @@ era in force, or expelled this process, was acknowledged to nobody before leases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from cache_service.coherence.consistency import Consistency
@@ -53,6 +53,14 @@ class Reader:
         """Return the answer if it is in memory, without any round trip; it counts nothing."""
         era = self._lease.era()
         return None if era is None else self._memory.get(era, organization_id, key)
+
+    def keeps(self, organization_id: int, answers: Iterable[tuple[str, Answer]]) -> bool:
+        """Tell whether memory keeps these very answers, by their keys, and they are hits."""
+        era = self._lease.era()
+        if era is None:
+            return False
+        get = self._memory.get
+        return all(get(era, organization_id, key) is answer for key, answer in answers)
 
     async def hit(self, organization_id: int, read: Read) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cache_service.edge.composed import Composed
 from cache_service.edge.declared import DeclaredReads
 from cache_service.edge.freshness import read_consistency
 from cache_service.queries.declare import CachedQuery
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.rpc import Context
 from service_kit.validation import Violations
 
 __all__ = ["Analytics"]
-
-_CACHE_INFO = cache_service_pb2.GetAnalyticsResponse.DESCRIPTOR.fields_by_name["cache_info"].number
 
 
 class Analytics:
@@ -24,10 +22,8 @@ class Analytics:
         self._declared = declared
         self._reports = reports
 
-    async def get_analytics(
-        self, request: cache_service_pb2.GetAnalyticsRequest, context: Context
-    ) -> bytes:
-        """Return the report asked for."""
+    async def compose(self, request: cache_service_pb2.GetAnalyticsRequest) -> Composed:
+        """Answer with the report asked for."""
         report = request.WhichOneof("report")
         if report is None:
             violations = Violations()
@@ -37,4 +33,4 @@ class Analytics:
             violations.add("report", "is required")
             violations.raise_if_any()
         query = self._reports[str(report)]
-        return await self._declared.answer(query, request, context, _CACHE_INFO)
+        return await self._declared.compose(query, request)

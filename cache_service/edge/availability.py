@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from booking_service.domain.opening import local_day
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.consistency import Consistency
-from cache_service.coherence.outcome import Answer
 from cache_service.edge.availability_search import DAY, AvailabilitySearch, next_available
+from cache_service.edge.composed import Composed, Part, end_of_day
 from cache_service.edge.declared import DeclaredReads
-from cache_service.edge.freshness import cache_info, outcome_of, read_consistency
+from cache_service.edge.freshness import read_consistency
 from cache_service.edge.wire import bytes_field, varint_field
 from cache_service.queries.availability import AvailabilityDay, DaySlots, availability
 from cache_service.queries.roster import Roster, RosterArguments, roster
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.clock import Clock
 from service_kit.errors import AnswerTooLarge, FailedPrecondition, NotFound
-from service_kit.rpc import Context, annotate
 from service_kit.validation import FIRST_YEAR, LAST_YEAR, Violations
 from service_kit.values import from_date
 
-__all__ = ["MAX_BARBERS", "Availability", "plain_day", "serialise"]
+__all__ = ["MAX_BARBERS", "Availability"]
 
 MAX_DAYS = 62
 MAX_BARBERS = 50
@@ -43,111 +44,104 @@ class _Wanted:
 
 
 class Availability:
-    """Answers GetAvailability. `time` gives seconds since the epoch, for ages."""
+    """Answers GetAvailability."""
 
-    def __init__(
-        self,
-        reads: CachedReads,
-        declared: DeclaredReads,
-        clock: Clock,
-        time: Callable[[], float],
-    ) -> None:
+    def __init__(self, reads: CachedReads, declared: DeclaredReads, clock: Clock) -> None:
         self._reads = reads
         self._declared = declared
         self._clock = clock
-        self._time = time
 
-    async def hit(
-        self, request: cache_service_pb2.GetAvailabilityRequest, context: Context
-    ) -> bytes | None:
+    async def hit(self, request: cache_service_pb2.GetAvailabilityRequest) -> Composed | None:
         """Answer the commonest request, one barber's day with free slots, if it is a hit.
 
         None means: not that request, or no hit; the long way then answers.
         """
-        wanted = plain_day(request)
+        wanted = _plain_day(request)
         if wanted is None:
             return None
         answer = await self._reads.hit(availability, wanted)
         if answer is None:
             return None
+        now = self._clock.now()
         day = DaySlots.decode(answer.payload)
-        slots = {wanted.barber_id: day.bookable(wanted.date, self._clock.now())}
+        slots = {wanted.barber_id: day.bookable(wanted.date, now)}
         following = next_available(slots)
         if not following:
             return None  # The next free one must be searched for.
         self._reads.served(availability, wanted.organization_id, wanted, answer)
-        annotate(context, outcome=answer.outcome.value)
-        return self._serialise(slots, following, day.time_zone, (answer,))
+        body = _serialise(slots, following, day.time_zone)
+        return Composed(body, [Part(availability, wanted, answer)], day.steady_until(now))
 
-    async def get_availability(
-        self, request: cache_service_pb2.GetAvailabilityRequest, context: Context
-    ) -> bytes:
+    async def compose(self, request: cache_service_pb2.GetAvailabilityRequest) -> Composed:
         """Answer any request; raises as the proto says."""
         wanted = _validated(request)
         try:
-            return await self._answer(wanted, wanted.consistency, context)
+            return await self._compose(wanted, wanted.consistency)
         except AnswerTooLarge:
             raise
         except (FailedPrecondition, NotFound):
             if wanted.barber_ids:
                 raise
             # Someone left the roster between the reading of it and of them: read both anew.
-            return await self._answer(wanted, Consistency.FULL, context)
+            return await self._compose(wanted, Consistency.FULL)
 
-    async def _answer(self, wanted: _Wanted, consistency: Consistency, context: Context) -> bytes:
-        barber_ids, answers = wanted.barber_ids, list[Answer]()
-        if not barber_ids:
-            barber_ids, answer = await self._roster(wanted, consistency)
-            answers.append(answer)
+    async def _compose(self, wanted: _Wanted, consistency: Consistency) -> Composed:
+        now, until = self._clock.now(), math.inf
+        whom = self._barbers(wanted, consistency)
+        when = self._first_day(wanted, now, consistency)
+        if wanted.barber_ids or wanted.first is not None:
+            (barber_ids, roster_part), (first, shop_part) = await whom, await when
+        else:  # Both may read: together, so that it is one round trip.
+            found = await asyncio.gather(whom, when)
+            (barber_ids, roster_part), (first, shop_part) = found
+        parts = [*roster_part, *shop_part]
         search = AvailabilitySearch(
             self._reads,
             organization_id=wanted.organization_id,
             service_id=wanted.service_id,
             barber_ids=barber_ids,
             zone=wanted.zone,
-            now=self._clock.now(),
+            now=now,
             consistency=consistency,
         )
-        first = wanted.first or await self._today(wanted, consistency)
         following = await search.collect(first, wanted.end or first + DAY)
-        answers += search.answers
+        parts += search.parts
         time_zone = wanted.zone.key if wanted.zone else search.time_zone
         if not time_zone:  # Nobody offers the service, so no entry told it.
-            shop, answer = await self._declared.shop(wanted.organization_id, consistency)
+            shop, part = await self._declared.shop(wanted.organization_id, consistency)
             time_zone = shop.time_zone
-            answers.append(answer)
-        annotate(context, outcome=outcome_of(answers).value)
-        return self._serialise(search.slots, following, time_zone, answers)
+            parts.append(part)
+        if wanted.first is None:
+            until = end_of_day(now, ZoneInfo(time_zone))
+        body = _serialise(search.slots, following, time_zone)
+        return Composed(body, parts, min(until, search.until))
 
-    async def _roster(
+    async def _barbers(
         self, wanted: _Wanted, consistency: Consistency
-    ) -> tuple[tuple[int, ...], Answer]:
-        (answer,) = await self._reads.read(
-            roster, [RosterArguments(wanted.organization_id)], consistency
-        )
+    ) -> tuple[tuple[int, ...], list[Part]]:
+        """Return the barbers named, or those on the roster, and what told it."""
+        if wanted.barber_ids:
+            return wanted.barber_ids, []
+        arguments = RosterArguments(wanted.organization_id)
+        (answer,) = await self._reads.read(roster, [arguments], consistency)
         offering = Roster.of(answer.payload).barbers_by_service.get(wanted.service_id)
         if offering is None:
             raise NotFound("service", wanted.service_id)
-        return tuple(offering), answer
+        return tuple(offering), [Part(roster, arguments, answer)]
 
-    async def _today(self, wanted: _Wanted, consistency: Consistency) -> date:
+    async def _first_day(
+        self, wanted: _Wanted, now: datetime, consistency: Consistency
+    ) -> tuple[date, list[Part]]:
+        """Return the first day asked for, and what told it."""
+        if wanted.first is not None:
+            return wanted.first, []
         if wanted.zone is not None:
-            return self._clock.now().astimezone(wanted.zone).date()
-        shop, _ = await self._declared.shop(wanted.organization_id, consistency)
-        return shop.today(self._clock.now())
-
-    def _serialise(
-        self,
-        slots: dict[int, bytes],
-        following: bytes,
-        time_zone: str,
-        answers: Iterable[Answer],
-    ) -> bytes:
-        return serialise(slots, following, time_zone) + cache_info(4, answers, self._time())
+            return local_day(now, wanted.zone), []
+        shop, part = await self._declared.shop(wanted.organization_id, consistency)
+        return shop.today(now), [part]
 
 
-def serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> bytes:
-    """Put the response together, but for its cache_info."""
+def _serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> bytes:
     return b"".join(
         (
             *(bytes_field(1, varint_field(1, barber) + wire) for barber, wire in slots.items()),
@@ -157,7 +151,7 @@ def serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> byte
     )
 
 
-def plain_day(request: cache_service_pb2.GetAvailabilityRequest) -> AvailabilityDay | None:
+def _plain_day(request: cache_service_pb2.GetAvailabilityRequest) -> AvailabilityDay | None:
     """Read a request that asks for one barber's day and nothing else; None if it is not sound.
 
     What is wrong is for `_validated` to say: collecting that costs a tenth of a hit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 from booking_service.domain.opening import day_bounds
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.consistency import Consistency
-from cache_service.coherence.outcome import Answer
+from cache_service.edge.composed import Part, end_of_day
 from cache_service.edge.wire import bytes_field, varint_field
 from cache_service.queries.availability import (
     SLOT_BYTES,
@@ -55,7 +56,9 @@ class AvailabilitySearch:
         self._now = now
         self._consistency = consistency
         self.slots: dict[int, bytes] = dict.fromkeys(barber_ids, b"")
-        self.answers: list[Answer] = []
+        self.parts: list[Part] = []
+        self.until = math.inf
+        """Until when (seconds since the epoch) these entries say what they say now."""
         self.time_zone = ""
         self._horizon_days = 0
 
@@ -63,10 +66,17 @@ class AvailabilitySearch:
         """Collect the days [first, end) and return the serialised `next_available`, or b""."""
         if self._zone is None:
             self.slots = await self._days(first, end, None)
-            return next_available(self.slots) or await self._search(end, None)
-        start, stop = _second(first, self._zone), _second(end, self._zone)
-        self.slots = await self._days(first - _ZONE_REACH, end + _ZONE_REACH, (start, stop))
-        return next_available(self.slots) or await self._search(end - _ZONE_REACH, (stop, _FOREVER))
+            following = next_available(self.slots) or await self._search(end, None)
+        else:
+            start, stop = _second(first, self._zone), _second(end, self._zone)
+            self.slots = await self._days(first - _ZONE_REACH, end + _ZONE_REACH, (start, stop))
+            following = next_available(self.slots) or await self._search(
+                end - _ZONE_REACH, (stop, _FOREVER)
+            )
+        if self.slots:
+            # Then another day can be booked, and is searched.
+            self.until = min(self.until, end_of_day(self._now, ZoneInfo(self.time_zone)))
+        return following
 
     async def _search(self, since: date, within: tuple[int, int] | None) -> bytes:
         """Search from a shop's day on to the booking horizon."""
@@ -110,10 +120,11 @@ class AvailabilitySearch:
                 bookable = day.bookable(one.date, self._now, within)
                 slots[one.barber_id] += bookable
                 size += len(bookable)
+                self.until = min(self.until, day.steady_until(self._now))
                 self.time_zone, self._horizon_days = day.time_zone, day.horizon_days
             if most is not None and size > most:
                 raise AnswerTooLarge  # and do not compute the rest
-            self.answers.extend(answers)
+            self.parts += [Part(availability, *one) for one in zip(batch, answers, strict=True)]
         return slots
 
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import date
+from collections.abc import Iterable
 from typing import Any
-
-from google.protobuf.message import Message
+from zoneinfo import ZoneInfo
 
 import cache_service.queries
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.consistency import Consistency
-from cache_service.coherence.outcome import Answer
-from cache_service.edge.freshness import cache_info, outcome_of, read_consistency
+from cache_service.edge.composed import Composed, Part, end_of_day
+from cache_service.edge.freshness import read_consistency
 from cache_service.queries.declare import CachedQuery
 from cache_service.queries.shop import Shop, ShopArguments, shop_settings
 from service_kit.clock import Clock
 from service_kit.errors import InvalidArgument
-from service_kit.rpc import Context, annotate
 from service_kit.validation import Violations
 
 __all__ = ["DeclaredReads", "by_rpc", "discover"]
-
-Method = Callable[[Any, Context], Awaitable[bytes]]
 
 
 def discover() -> list[CachedQuery[Any]]:
@@ -42,72 +38,51 @@ def discover() -> list[CachedQuery[Any]]:
 
 
 class DeclaredReads:
-    """Answers requests through their declared query.
+    """Answers requests through their declared query. `clock` is the shop's time."""
 
-    `time` gives seconds since the epoch, for ages; `clock` is the shop's time.
-    """
-
-    def __init__(self, reads: CachedReads, clock: Clock, time: Callable[[], float]) -> None:
+    def __init__(self, reads: CachedReads, clock: Clock) -> None:
         self._reads = reads
         self._clock = clock
-        self._time = time
 
-    def method(self, query: CachedQuery[Any], response: type[Message]) -> Method:
-        """Make the method that answers with this query."""
-        number = response.DESCRIPTOR.fields_by_name["cache_info"].number
-
-        async def answer(request: Any, context: Context) -> bytes:  # noqa: ANN401 - its own message
-            return await self.answer(query, request, context, number)
-
-        return answer
-
-    async def answer(
-        self,
-        query: CachedQuery[Any],
-        request: Any,  # noqa: ANN401 - the query's own message
-        context: Context,
-        cache_info_number: int,
-    ) -> bytes:
-        """Answer a request: its entries, what reading cuts, and how it was come by."""
+    async def compose(self, query: CachedQuery[Any], request: Any) -> Composed:  # noqa: ANN401 - the query's own message
+        """Answer a request: its entries, and what reading cuts."""
         rpc = query.rpc
         if rpc is None:
             message = f"{query.name} answers no method"
             raise TypeError(message)
         violations = Violations()
         consistency = read_consistency(violations, request.consistency)
+        now, until, parts = self._clock.now(), math.inf, list[Part]()
         try:
             # Any day will do to tell what is wrong before the shop is asked for its own.
-            arguments = rpc.arguments(request, self._clock.now().date())
+            arguments = rpc.arguments(request, now.date())
         except InvalidArgument as error:
             for violation in error.violations:
                 violations.add(*violation)
         violations.raise_if_any()
         if rpc.needs_today(request):
-            today = await self.today(request.organization_id, consistency)
-            arguments = rpc.arguments(request, today)
+            shop, part = await self.shop(request.organization_id, consistency)
+            now = self._clock.now()
+            arguments = rpc.arguments(request, shop.today(now))
+            until = end_of_day(now, ZoneInfo(shop.time_zone))
+            parts.append(part)
         answers = await self._reads.read(query, arguments, consistency)
-        annotate(context, outcome=outcome_of(answers).value)
-        payloads = [answer.payload for answer in answers]
+        told = list(zip(arguments, answers, strict=True))
+        parts += [Part(query, *one) for one in told]
         if rpc.respond is None:
-            (body,) = payloads
-        else:
-            body = rpc.respond(
-                request, list(zip(arguments, payloads, strict=True)), self._clock.now()
-            )
-        return body + cache_info(cache_info_number, answers, self._time())
-
-    async def today(self, organization_id: int, consistency: Consistency) -> date:
-        """Return the shop's local day by a guarded read."""
-        shop, _ = await self.shop(organization_id, consistency)
-        return shop.today(self._clock.now())
+            ((_, answer),) = told
+            return Composed(answer.payload, parts, until)
+        payloads = [(one, answer.payload) for one, answer in told]
+        body, holds = rpc.respond(request, payloads, self._clock.now())
+        return Composed(body, parts, min(until, holds))
 
     async def shop(
         self, organization_id: int, consistency: Consistency = Consistency.DEFAULT
-    ) -> tuple[Shop, Answer]:
-        """Return the shop's settings by a guarded read, and how it went; raises NotFound."""
-        arguments = [ShopArguments(organization_id)]
-        (answer,) = await self._reads.read(shop_settings, arguments, consistency)
-        return Shop.of(answer.payload), answer
+    ) -> tuple[Shop, Part]:
+        """Return the shop's settings by a guarded read, and the entry read; raises NotFound."""
+        arguments = ShopArguments(organization_id)
+        (answer,) = await self._reads.read(shop_settings, [arguments], consistency)
+        return Shop.of(answer.payload), Part(shop_settings, arguments, answer)
 
 
 def by_rpc(queries: Iterable[CachedQuery[Any]]) -> dict[str, CachedQuery[Any]]:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from google.protobuf.message_factory import GetMessageClass
-
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.explain import SERVED, Explainer, Explanation
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.peers import Peers
-from cache_service.edge.analytics import Analytics
-from cache_service.edge.availability import Availability
-from cache_service.edge.declared import DeclaredReads, Method, by_rpc, discover
 from cache_service.edge.freshness import source_of
+from cache_service.edge.kinds import kinds
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.clock import Clock
 from service_kit.rpc import Context
@@ -25,13 +21,6 @@ __all__ = ["Explain", "Explaining"]
 
 Explaining = Callable[[], tuple[CachedReads, Explainer]]
 """Makes reads, and what explains them, of one call."""
-
-_METHODS = {
-    field.name: method
-    for field in cache_service_pb2.ExplainRequest.DESCRIPTOR.fields
-    for method in cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"].methods
-    if method.input_type is field.message_type
-}
 
 
 class Explain:
@@ -53,10 +42,9 @@ class Explain:
         self._peers = peers
         self._clock = clock
         self._time = time
-        self._queries = by_rpc(discover())
 
     async def explain(
-        self, request: cache_service_pb2.ExplainRequest, context: Context
+        self, request: cache_service_pb2.ExplainRequest, _context: Context
     ) -> cache_service_pb2.ExplainResponse:
         """Explain every entry that the read touches; raises as the read does."""
         name = request.WhichOneof("read")
@@ -66,22 +54,13 @@ class Explain:
             violations.raise_if_any()
         state = self._state()
         reads, explainer = self._explaining()
-        await self._handler(str(name), reads)(getattr(request, str(name)), context)
+        await kinds(reads, self._clock)[str(name)].compose(getattr(request, str(name)))
         now = self._time()
         return cache_service_pb2.ExplainResponse(
             entries=[_entry(one, now) for one in explainer.found],
             entries_total=explainer.total,
             state=state,
         )
-
-    def _handler(self, name: str, reads: CachedReads) -> Method:
-        declared = DeclaredReads(reads, self._clock, self._time)
-        if name == "get_availability":
-            return Availability(reads, declared, self._clock, self._time).get_availability
-        if name == "get_analytics":
-            return Analytics(declared, self._queries).get_analytics
-        method = _METHODS[name]
-        return declared.method(self._queries[method.name], GetMessageClass(method.output_type))
 
     def _state(self) -> cache_service_pb2.CacheState:
         held = self._lease.era()

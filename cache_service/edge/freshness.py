@@ -11,13 +11,14 @@ from cache_service.edge.wire import bytes_field, varint_field
 from chairside.cache.v1 import types_pb2
 from service_kit.validation import Violations
 
-__all__ = ["cache_info", "outcome_of", "read_consistency", "source_of"]
+__all__ = ["cache_info", "near_info", "outcome_of", "read_consistency", "source_of"]
 
 _SOURCES = {
     Outcome.NEAR: types_pb2.SOURCE_NEAR,
     Outcome.HIT: types_pb2.SOURCE_REDIS,
     Outcome.STALE: types_pb2.SOURCE_REDIS,
 }
+_NEAR = varint_field(1, types_pb2.SOURCE_NEAR)
 _DISTANCE = {outcome: distance for distance, outcome in enumerate(Outcome)}
 """Outcomes are declared from the nearest to the furthest."""
 _MILLISECONDS = [varint_field(2, millisecond * 1_000_000) for millisecond in range(1000)]
@@ -65,7 +66,15 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
         stale = stale or outcome is Outcome.STALE
         if outcome.cached:
             filled_at = min(filled_at, answer.filled_at)
-    seconds, milliseconds = divmod(int((now - filled_at) * 1000), 1000)
-    age = varint_field(1, seconds) + _MILLISECONDS[milliseconds]
-    info = varint_field(1, source_of(furthest)) + bytes_field(2, age) + varint_field(3, stale)
-    return bytes_field(number, info)
+    info = varint_field(1, source_of(furthest)) + bytes_field(2, _age(filled_at, now))
+    return bytes_field(number, info + varint_field(3, stale))
+
+
+def near_info(number: int, filled_at: float, now: float) -> bytes:
+    """Serialise the `cache_info` of a response out of memory, its oldest part filled then."""
+    return bytes_field(number, _NEAR + bytes_field(2, _age(filled_at, now)))
+
+
+def _age(filled_at: float, now: float) -> bytes:
+    seconds, milliseconds = divmod(max(0, int((now - filled_at) * 1000)), 1000)
+    return varint_field(1, seconds) + _MILLISECONDS[milliseconds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -137,14 +138,17 @@ class DaySlots(NamedTuple):
     def steady_until(self, now: datetime) -> float:
         """Return until when (seconds since the epoch) `bookable` says what it says now.
 
-        That is when the first slot comes too near, or the first hold ends.
+        That is when the first slot comes too near, or the first hold ends; infinite if
+        there is nothing of the kind to come. The end of the day, from which another one can
+        be booked, is for the caller to know.
         """
-        if any(free_from <= _microseconds(now) for _, _, free_from in self.held):
-            return 0.0  # What is free again meets the lead time by itself.
-        first = bisect_left(self.starts, -int(-now.timestamp() // 1) + self.lead_seconds)
-        ends = [free_from / 1e6 for _, _, free_from in self.held]
-        ends += [float(start - self.lead_seconds) for start in self.starts[first : first + 1]]
-        return min(ends, default=0.0)
+        instant, lead = _microseconds(now), self.lead_seconds
+        first = bisect_left(self.starts, -int(-now.timestamp() // 1) + lead)
+        ends = [float(start - lead) for start in self.starts[first : first + 1]]
+        for start, _, free_from in self.held:
+            # What is free again comes too near in its turn.
+            ends.append(free_from / 1e6 if free_from > instant else float(start - lead))
+        return min((end for end in ends if end >= now.timestamp()), default=math.inf)
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,19 +67,21 @@ def _respond(
     _request: cache_service_pb2.GetBookedSlotsRequest,
     parts: Sequence[tuple[BookedDay, bytes]],
     now: datetime,
-) -> bytes:
+) -> tuple[bytes, float]:
     """Unite the days: an interval over midnight once, a pending one only while it holds.
 
     Each day is as fresh as its own entry, so that an appointment which moves may be in two of
     them: neither may hide the other.
     """
     united: dict[tuple[int, bytes, bytes], types_pb2.BusyInterval] = {}
-    time_zone = ""
+    time_zone, until = "", math.inf
     for _, payload in parts:
         day = cache_service_pb2.GetBookedSlotsResponse.FromString(payload)
         time_zone = day.time_zone
         for busy in day.intervals:
-            if not busy.HasField("hold_until") or from_timestamp(busy.hold_until) > now:
+            hold = from_timestamp(busy.hold_until) if busy.HasField("hold_until") else None
+            if hold is None or hold > now:
+                until = until if hold is None else min(until, hold.timestamp())
                 start, end = busy.start_time, busy.end_time
                 united[busy.appointment_id, start.SerializeToString(), end.SerializeToString()] = (
                     busy
@@ -87,9 +90,8 @@ def _respond(
         united.values(),
         key=lambda busy: (busy.start_time.seconds, busy.start_time.nanos, busy.appointment_id),
     )
-    return cache_service_pb2.GetBookedSlotsResponse(
-        intervals=intervals, time_zone=time_zone
-    ).SerializeToString()
+    response = cache_service_pb2.GetBookedSlotsResponse(intervals=intervals, time_zone=time_zone)
+    return response.SerializeToString(), until
 
 
 # Not tags.day: a confirmation changes no free slot, but the status that is told here.

@@ -74,13 +74,15 @@ class Rpc(Generic[A]):
     `arguments(request, today)` validates the request and gives the entries that answer
     it; `today` is the shop's local day if `needs_today(request)`, else None.
     `respond(request, parts, now)` makes the serialised response, without cache_info, of
-    each entry's arguments and payload; it cuts what `now` cuts. Where it is absent the
-    only entry's payload is the response.
+    each entry's arguments and payload; it cuts what `now` cuts, and says until when (seconds
+    since the epoch) the same payloads make that same response: the moment at which `now`
+    would cut otherwise, infinite if it never will. Where it is absent the only entry's
+    payload is the response.
     """
 
     name: str
     arguments: Callable[[Any, date | None], Sequence[A]]
-    respond: Callable[[Any, Sequence[tuple[A, bytes]], datetime], bytes] | None = None
+    respond: Callable[[Any, Sequence[tuple[A, bytes]], datetime], tuple[bytes, float]] | None = None
     needs_today: Callable[[Any], bool] = lambda _request: False
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
+from booking_service.domain.opening import local_day, local_midnight
 from cache_service.invalidation import tags
 from cache_service.queries.declare import LoadContext, Rpc, cache_result
 from chairside.cache.v1 import cache_service_pb2, types_pb2
@@ -20,6 +21,7 @@ from service_kit.values import from_date, from_timestamp, to_date, to_periods, t
 
 __all__ = ["ScheduleArguments", "schedule"]
 
+_DAY = timedelta(days=1)
 _SETTLED = timedelta(days=2)
 """What was over so long ago is past in every zone, and for every process's clock."""
 
@@ -73,15 +75,19 @@ def _respond(
     _request: cache_service_pb2.GetScheduleRequest,
     parts: Sequence[tuple[ScheduleArguments, bytes]],
     now: datetime,
-) -> bytes:
-    """Return what there is to see now."""
-    return _seen(parts[0][1], now)
+) -> tuple[bytes, float]:
+    """Return what there is to see now: until the day or a time off ends."""
+    seen = _seen(parts[0][1], now)
+    zone = ZoneInfo(seen.time_zone)
+    ends = [from_timestamp(one.end_time) for one in seen.time_off]
+    until = min([local_midnight(local_day(now, zone) + _DAY, zone), *ends])
+    return seen.SerializeToString(), until.timestamp()
 
 
-def _seen(payload: bytes, now: datetime) -> bytes:
+def _seen(payload: bytes, now: datetime) -> cache_service_pb2.GetScheduleResponse:
     """Drop the weeks, the time off and the special days that are over by now."""
     response = cache_service_pb2.GetScheduleResponse.FromString(payload)
-    today = now.astimezone(ZoneInfo(response.time_zone)).date()
+    today = local_day(now, ZoneInfo(response.time_zone))
     weeks = list(response.weekly_hours)
     begun = [week for week in weeks if from_date(week.valid_from) <= today]
     time_off = [one for one in response.time_off if from_timestamp(one.end_time) > now]
@@ -91,7 +97,7 @@ def _seen(payload: bytes, now: datetime) -> bytes:
         time_off=time_off,
         special_days=special,
         time_zone=response.time_zone,
-    ).SerializeToString()
+    )
 
 
 @cache_result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -95,9 +96,24 @@ def _respond(
     _request: cache_service_pb2.GetUserDataRequest,
     parts: Sequence[tuple[UserArguments, bytes]],
     now: datetime,
-) -> bytes:
-    """Return what there is to see now."""
-    return _seen(parts[0][1], now)
+) -> tuple[bytes, float]:
+    """Return what there is to see now: until an appointment begins or a hold ends."""
+    payload = parts[0][1]
+    _, candidates = _parsed(payload)
+    times = [one.start_time for one in candidates]
+    times += [one.hold_until for one in candidates if one.HasField("hold_until")]
+    to_come = (at.timestamp() for at in map(from_timestamp, times) if at > now)
+    return _seen(payload, now), min(to_come, default=math.inf)
+
+
+def _parsed(
+    payload: bytes,
+) -> tuple[cache_service_pb2.GetUserDataResponse, Sequence[types_pb2.Appointment]]:
+    """Return the response without its appointments, and those that may be in it."""
+    at = _LENGTH_BYTES + int.from_bytes(payload[:_LENGTH_BYTES], "big")
+    response = cache_service_pb2.GetUserDataResponse.FromString(payload[_LENGTH_BYTES:at])
+    candidates = cache_service_pb2.ListAppointmentsResponse.FromString(payload[at:])
+    return response, candidates.appointments
 
 
 def _seen(payload: bytes, now: datetime) -> bytes:
@@ -105,9 +121,7 @@ def _seen(payload: bytes, now: datetime) -> bytes:
 
     One that was started or completed early has begun, whatever its time.
     """
-    at = _LENGTH_BYTES + int.from_bytes(payload[:_LENGTH_BYTES], "big")
-    response = cache_service_pb2.GetUserDataResponse.FromString(payload[_LENGTH_BYTES:at])
-    candidates = cache_service_pb2.ListAppointmentsResponse.FromString(payload[at:]).appointments
+    response, candidates = _parsed(payload)
     for one in candidates:
         if one.HasField("hold_until") and from_timestamp(one.hold_until) <= now:
             continue

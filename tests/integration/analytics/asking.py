@@ -114,7 +114,7 @@ async def answers(
             payloads = dict(zip(arguments, loaded, strict=True))
             for number, own in zip(numbers, asked, strict=True):
                 parts = [(each, payloads[each]) for each in own]
-                body = rpc.respond(requests[number], parts, now) if rpc.respond else parts[0][1]
+                body = rpc.respond(requests[number], parts, now)[0] if rpc.respond else parts[0][1]
                 found[number] = GetAnalyticsResponse.FromString(body)
     return [found[number] for number in range(len(requests))]
 

@@ -33,6 +33,17 @@ async def cache(shared_database: Database, server_directory: Path) -> AsyncItera
 
 
 @pytest.fixture(scope="package")
+async def near(
+    cache: Cache, shared_database: Database, server_directory: Path
+) -> AsyncIterator[Cache]:
+    """Run a second process over the same Redis, which keeps answers itself."""
+    variables = {"CHAIRSIDE_CACHE_MEMORY_BYTES": "20000000"}
+    url, logs = shared_database.cache_url, server_directory / "near-tests"
+    async with start_cache(url, cache.redis_url, logs, variables) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
 async def shared_pair(new_database: NewDatabase, server_directory: Path) -> AsyncIterator[Pair]:
     """Run two processes that keep answers in memory, over a Redis that tests may break."""
     async with new_database() as database, open_pair(database, server_directory / "pair") as both:

@@ -1,30 +1,16 @@
 """Answers out of the process's memory: the same as all others, and as fresh."""
 
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
 
 from chairside.cache.v1 import cache_service_pb2 as pb
-from tests.integration.cache.running import Cache, source, start_cache, starts
+from tests.integration.cache.running import Cache, source, starts
 from tests.integration.cache.shops import Shop
-from tests.support.stack import Database
 from tests.support.waiting import eventually
 
 MONDAY = date(2025, 3, 10)
-
-
-@pytest.fixture(scope="module")
-async def near(
-    cache: Cache, shared_database: Database, server_directory: Path
-) -> AsyncIterator[Cache]:
-    """Run a second process over the same Redis, which keeps answers itself."""
-    variables = {"CHAIRSIDE_CACHE_MEMORY_BYTES": "1000000"}
-    url, logs = shared_database.cache_url, server_directory / "near-tests"
-    async with start_cache(url, cache.redis_url, logs, variables) as running:
-        yield running
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ async def busy(
     ]
     payloads = await load(booked_slots, *days)
     parts = list(zip(days, payloads, strict=True))
-    answer = rpc_of(booked_slots).respond(None, parts, now)
+    answer, _ = rpc_of(booked_slots).respond(None, parts, now)
     return cache_service_pb2.GetBookedSlotsResponse.FromString(answer)
 
 
@@ -78,7 +78,7 @@ def test_a_hold_is_busy_until_it_ends() -> None:
     payload = cache_service_pb2.GetBookedSlotsResponse(intervals=[held]).SerializeToString()
     part = (BookedDay(1, 1, date(2018, 4, 1)), payload)
     for now, count in ((end - timedelta(microseconds=1), 1), (end, 0)):
-        answer = rpc_of(booked_slots).respond(None, [part], now)
+        answer, _ = rpc_of(booked_slots).respond(None, [part], now)
         assert len(cache_service_pb2.GetBookedSlotsResponse.FromString(answer).intervals) == count
 
 
@@ -88,7 +88,7 @@ async def read_schedule(
     """Read a schedule at `now` from an entry that was loaded before."""
     arguments = ScheduleArguments(barber_id // 1000, barber_id)
     (payload,) = await load(schedule, arguments, now=loaded or now)
-    answer = rpc_of(schedule).respond(None, [(arguments, payload)], now)
+    answer, _ = rpc_of(schedule).respond(None, [(arguments, payload)], now)
     return cache_service_pb2.GetScheduleResponse.FromString(answer)
 
 
@@ -138,7 +138,7 @@ async def read_client(
     """Read a client in short at `now` from an entry that was loaded before."""
     arguments = UserArguments(client_id // 1000, client_id)
     (payload,) = await load(user_data, arguments, now=loaded or now)
-    answer = rpc_of(user_data).respond(None, [(arguments, payload)], now)
+    answer, _ = rpc_of(user_data).respond(None, [(arguments, payload)], now)
     return cache_service_pb2.GetUserDataResponse.FromString(answer)
 
 

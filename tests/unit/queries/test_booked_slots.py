@@ -29,7 +29,7 @@ def _united(monday: list[BusyInterval], tuesday: list[BusyInterval]) -> list[Bus
         )
         for day, busy in ((MONDAY, monday), (TUESDAY, tuesday))
     ]
-    raw = booked_slots.rpc.respond(cache_service_pb2.GetBookedSlotsRequest(), parts, NOW)
+    raw, _ = booked_slots.rpc.respond(cache_service_pb2.GetBookedSlotsRequest(), parts, NOW)
     return list(cache_service_pb2.GetBookedSlotsResponse.FromString(raw).intervals)
 
 
