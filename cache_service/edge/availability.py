@@ -15,7 +15,6 @@ from cache_service.edge.availability_search import DAY, AvailabilitySearch, next
 from cache_service.edge.composed import Composed, Part, end_of_day
 from cache_service.edge.declared import DeclaredReads
 from cache_service.edge.freshness import read_consistency
-from cache_service.edge.wire import bytes_field, varint_field
 from cache_service.queries.availability import AvailabilityDay, DaySlots, availability
 from cache_service.queries.roster import Roster, RosterArguments, roster
 from chairside.cache.v1 import cache_service_pb2
@@ -23,6 +22,7 @@ from service_kit.clock import Clock
 from service_kit.errors import AnswerTooLarge, FailedPrecondition, NotFound
 from service_kit.validation import FIRST_YEAR, LAST_YEAR, Violations
 from service_kit.values import from_date
+from service_kit.wire import bytes_field, varint_field
 
 __all__ = ["MAX_BARBERS", "Availability"]
 

@@ -11,7 +11,6 @@ from booking_service.domain.opening import day_bounds
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.consistency import Consistency
 from cache_service.edge.composed import Part, end_of_day
-from cache_service.edge.wire import bytes_field, varint_field
 from cache_service.queries.availability import (
     SLOT_BYTES,
     AvailabilityDay,
@@ -19,6 +18,7 @@ from cache_service.queries.availability import (
     availability,
 )
 from service_kit.errors import LARGEST_ANSWER, AnswerTooLarge
+from service_kit.wire import bytes_field, varint_field
 
 __all__ = ["DAY", "AvailabilitySearch", "next_available"]
 

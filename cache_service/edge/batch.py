@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from cache_service.edge.freshness import outcome_of
 from cache_service.edge.kinds import SERVICE, Kind
 from cache_service.edge.reads import Reads
-from cache_service.edge.wire import bytes_field
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.boundary import known_error
 from service_kit.errors import LARGEST_ANSWER, AnswerTooLarge, DeadlineExceeded
 from service_kit.rpc import Context, annotate, remaining
 from service_kit.status import status_of
 from service_kit.validation import Violations
+from service_kit.wire import bytes_field
 
 __all__ = ["Batches"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.tokens import parse_token
-from cache_service.edge.wire import bytes_field, varint_field
 from chairside.cache.v1 import types_pb2
 from service_kit.validation import Violations
+from service_kit.wire import bytes_field, varint_field
 
 __all__ = ["cache_info", "near_info", "outcome_of", "read_consistency", "source_of"]
 

@@ -11,8 +11,8 @@ from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import cache_info, outcome_of
 from cache_service.edge.kinds import Kind
 from cache_service.edge.near import NearResponses
-from cache_service.edge.wire import bytes_field
 from service_kit.rpc import Context, annotate
+from service_kit.wire import bytes_field
 
 __all__ = ["Reads"]
 

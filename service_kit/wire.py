@@ -1,7 +1,8 @@
-"""Protobuf's wire format, as far as stored bytes are put together without being parsed.
+"""Protobuf's wire format, as far as serialised messages are put together without being parsed.
 
 Making a day's slots as messages costs more than all else of a hit; a stored answer is
-therefore kept serialised and joined with what is new. See protobuf.dev, "Encoding".
+therefore kept serialised and joined with what is new. So are the requests that a client
+puts into one batch. See protobuf.dev, "Encoding".
 """
 
 from __future__ import annotations
