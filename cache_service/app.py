@@ -19,6 +19,7 @@ from cache_service.coherence.explain import Explainer, Silent
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.lease import LEASE_SECONDS
 from cache_service.coherence.load_gate import LoadGate
+from cache_service.coherence.watchers import End, Watchers
 from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.edge.declared import discover
 from cache_service.edge.explain import Explain
@@ -85,7 +86,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         gate=gate,
         counts=counts,
     )
-    runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory))
+    runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory, cache.watchers))
     auditor = _auditor(
         settings, cache=cache, primary=primary, gate=gate, counts=counts, now=runtime.clock.now
     )
@@ -108,7 +109,8 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         """Begin to renew and to relay; wait for the database, and a little for the lease."""
         stack.push_async_callback(cache.leave)
         audits = () if auditor is None else (auditor.run(),)
-        for work in (cache.keeper.run(), relay.run(), *audits):
+        ending = _end_at(runtime.draining, cache.watchers)
+        for work in (cache.keeper.run(), relay.run(), cache.watchers.run(), ending, *audits):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         waited = 0.0
         while cache.lease.known_at is None or (
@@ -126,6 +128,9 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         store=cache.store,
         invalidator=cache.invalidator,
         counts=counts,
+        watchers=cache.watchers,
+        process=cache.process,
+        draining=runtime.draining,
         explain=Explain(explaining, cache.lease, cache.peers, runtime.clock, time.time),
         clock=runtime.clock,
         time=time.time,
@@ -178,6 +183,11 @@ class _Engines:
         )
         self._stack.push_async_callback(engine.dispose)
         return engine
+
+
+async def _end_at(draining: asyncio.Event, watchers: Watchers) -> None:
+    await draining.wait()
+    watchers.end(End.DRAINING)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -21,6 +21,7 @@ from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.peers import Peers
 from cache_service.coherence.reader import Reader
+from cache_service.coherence.watchers import Watchers
 from cache_service.invalidation.rules import RULES_VERSION
 from cache_service.settings import Settings
 from cache_service.stores.redis.channels import Channels
@@ -47,6 +48,9 @@ class CoherentCache:
     reader: Reader
     invalidator: Invalidator
     keeper: Keeper
+    watchers: Watchers
+    process: str
+    """A name that no other process has, and that this one loses when it ends."""
 
     async def leave(self) -> None:
         """Leave the members, so that no mutation waits for a process that ends."""
@@ -71,8 +75,9 @@ async def open_cache(
     log = structlog.get_logger("cache.protocol")
     publisher = str(uuid.uuid4())
     channels = Channels(publisher)
-    memory = Memory(settings.memory_bytes, time.time)
     lease = Lease(elapsed)
+    watchers = Watchers(lease, elapsed, asyncio.sleep)
+    memory = Memory(settings.memory_bytes, time.time, watchers)
 
     def acknowledge(to: str, number: int, member: str) -> None:
         store.acknowledge(to, number, member)
@@ -129,4 +134,6 @@ async def open_cache(
     reader = Reader(
         store=store, memory=memory, lease=lease, observer=counts, filler=filler, time=time.time
     )
-    return CoherentCache(store, memory, lease, peers, reader, invalidator, keeper)
+    return CoherentCache(
+        store, memory, lease, peers, reader, invalidator, keeper, watchers, publisher
+    )

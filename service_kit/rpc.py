@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import grpc
@@ -148,7 +149,8 @@ def register(
     """Serve every method of `service` with the `servicer`'s method of the same name.
 
     A unary method is `async def Method(request, context)` and returns a message
-    or its bytes; a server-streaming one is an async generator of them. If there is
+    or its bytes; a server-streaming one is an async generator of them; so is a
+    bidirectional one, whose request is an async iterator of messages. If there is
     an `async def fast_Method(request, context)`, it is tried first, without
     deadline and task: it returns bytes, or None to have `Method` called. Before both
     a `near_Method(raw)` is tried, a plain function from the request's bytes to the
@@ -164,12 +166,16 @@ def register(
         if method.server_streaming:
             stream = _stream(
                 path,
-                parse=parse,
+                read=partial(_all_parsed if method.client_streaming else _parsed, parse),
                 handler=handler or _missing_stream(path),
                 calls=calls,
                 counter=counter,
             )
-            handlers[method.name] = grpc.unary_stream_rpc_method_handler(stream)
+            handlers[method.name] = (
+                grpc.stream_stream_rpc_method_handler(stream)
+                if method.client_streaming
+                else grpc.unary_stream_rpc_method_handler(stream)
+            )
         else:
             unary = _unary(
                 path,
@@ -231,17 +237,17 @@ def _unary(
 def _stream(
     path: str,
     *,
-    parse: Callable[[bytes], Message],
+    read: Callable[[Any], Any],
     handler: _Stream,
     calls: Calls,
     counter: CallCounter,
-) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
-    async def call(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+    async def call(raw: Any, context: Context) -> AsyncIterator[bytes]:  # noqa: ANN401 - bytes, or an iterator of them
         started = time.perf_counter()
         code = 0
         try:
             calls.open()
-            async with aclosing(handler(_parsed(parse, raw), context)) as messages:
+            async with aclosing(handler(read(raw), context)) as messages:
                 async for message in messages:
                     yield message if isinstance(message, bytes) else message.SerializeToString()
         except (asyncio.CancelledError, GeneratorExit):
@@ -266,6 +272,13 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
         return parse(raw)
     except DecodeError:
         raise InvalidArgument([Violation("", "the request cannot be parsed")]) from None
+
+
+async def _all_parsed(
+    parse: Callable[[bytes], Message], raws: AsyncIterator[bytes]
+) -> AsyncIterator[Message]:
+    async for raw in raws:
+        yield _parsed(parse, raw)
 
 
 def _sendable(response: Message | bytes) -> bytes:

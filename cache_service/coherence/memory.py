@@ -8,12 +8,13 @@ read would otherwise be followed by the old answer, for good.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cache_service.coherence.era import Era
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Read
+from cache_service.coherence.watchers import Watchers
 
 __all__ = ["Memory"]
 
@@ -37,12 +38,16 @@ class _Kept(NamedTuple):
 class Memory:
     """At most `limit` bytes of answers, those used least lately going first; 0 keeps none.
 
-    `time` gives seconds since the epoch, for expiry only.
+    `time` gives seconds since the epoch, for expiry only. The watchers, if there are any, are
+    told of all that is dropped before anything else can happen.
     """
 
-    def __init__(self, limit: int, time: Callable[[], float]) -> None:
+    def __init__(
+        self, limit: int, time: Callable[[], float], watchers: Watchers | None = None
+    ) -> None:
         self._limit = limit
         self._time = time
+        self._watchers = watchers
         self._kept: OrderedDict[Place, _Kept] = OrderedDict()
         self._by_tag: defaultdict[Place, set[Place]] = defaultdict(set)
         # When each tag was last invalidated, in numbers of this process's own.
@@ -96,8 +101,10 @@ class Memory:
         while self.bytes > self._limit:
             self._discard(next(iter(self._kept)))
 
-    def drop(self, organization_id: int, tags: Iterable[str]) -> None:
+    def drop(self, organization_id: int, tags: Sequence[str]) -> None:
         """Forget every answer with one of the tags, and refuse those on their way."""
+        if self._watchers is not None:
+            self._watchers.dropped(organization_id, tags)
         self._now += 1
         for tag in tags:
             of_tag = organization_id, tag
@@ -111,6 +118,8 @@ class Memory:
 
     def forget(self) -> None:
         """Forget everything, and refuse what is on its way."""
+        if self._watchers is not None:
+            self._watchers.forgot()
         self._now += 1
         self._floor = self._now
         self._kept.clear()

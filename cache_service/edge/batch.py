@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from google.protobuf.message import Message
 
 from cache_service.edge.freshness import outcome_of
 from cache_service.edge.kinds import SERVICE, Kind
@@ -13,6 +16,7 @@ from cache_service.edge.reads import Reads
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.boundary import known_error
 from service_kit.errors import LARGEST_ANSWER, AnswerTooLarge, DeadlineExceeded
+from service_kit.exchange import exchange
 from service_kit.rpc import Context, annotate, remaining
 from service_kit.status import status_of
 from service_kit.validation import Violations
@@ -23,10 +27,12 @@ __all__ = ["Batches"]
 MAX_READS = 256
 _AT_ONCE = 128
 """Reads of one batch under way: some loads of one organization may wait, not 256."""
+_BATCHES_AT_ONCE = 16
+"""Batches of one stream under way."""
 _PATIENCE = 0.9
 """The part of a call's time after which a read fails alone, that the others may be answered."""
 
-_RESULTS = cache_service_pb2.BatchGetResponse.DESCRIPTOR.fields_by_name["results"].number
+_Request = cache_service_pb2.BatchGetRequest | cache_service_pb2.LookupRequest
 _ERROR = cache_service_pb2.BatchResult.DESCRIPTOR.fields_by_name["error"].number
 _TAGS = cache_service_pb2.BatchResult.DESCRIPTOR.fields_by_name["tags"].number
 
@@ -62,38 +68,86 @@ class _Batch:
 
 
 class Batches:
-    """Answers batches: what is near at once, the rest together."""
+    """Answers batches: what is near at once, the rest together.
 
-    def __init__(self, reads: Reads) -> None:
+    `process` is the name of this process, which no other ever has; `draining` is set when
+    streams must end.
+    """
+
+    def __init__(self, reads: Reads, process: str, draining: asyncio.Event) -> None:
         self._reads = reads
+        self._process = process.encode()
+        self._draining = draining
 
     async def near(
         self, request: cache_service_pb2.BatchGetRequest, context: Context
     ) -> bytes | None:
         """Answer a batch all of which is in memory; None: the long way then answers."""
-        near, found = self._reads.near, []
-        for read in _checked(request):
-            one = near.find(read.SerializeToString())
-            if one is None:
-                return None
-            found.append(one)
-        batch = _Batch(0.0, with_tags=request.with_tags)
-        results = [batch.result(one.kind, near.serve(one), one.tags, "near") for one in found]
-        return _finished(results, context)
+        results = self._all_near(request)
+        if results is None:
+            return None
+        annotate(context, **_counts(results))
+        return self._response(_BATCH, results, with_tags=request.with_tags)
 
     async def batch_get(
         self, request: cache_service_pb2.BatchGetRequest, context: Context
     ) -> bytes:
         """Answer any batch; raises InvalidArgument and AnswerTooLarge for it as a whole."""
-        reads = _checked(request)
+        results = await self._all(request, context)
+        annotate(context, **_counts(results))
+        return self._response(_BATCH, results, with_tags=request.with_tags)
+
+    async def lookup(
+        self, requests: AsyncIterator[cache_service_pb2.LookupRequest], context: Context
+    ) -> AsyncIterator[bytes]:
+        """Answer batches as they come, each once it is done."""
+        counts = Counter[str]()
+
+        async def answer(request: cache_service_pb2.LookupRequest) -> bytes:
+            response = cache_service_pb2.LookupResponse(id=request.id)
+            try:
+                results = self._all_near(request) or await self._all(request, context)
+                wire = self._response(_LOOKUP, results, with_tags=request.with_tags)
+            except Exception as error:  # noqa: BLE001 - the boundary: it must not end the others
+                response.error.CopyFrom(status_of(known_error(error, _path("Lookup"))))
+                return response.SerializeToString()
+            counts.update(batches=1, **_counts(results))
+            return response.SerializeToString() + wire
+
+        answers = exchange(requests, answer, at_once=_BATCHES_AT_ONCE, draining=self._draining)
+        try:
+            async with aclosing(answers):
+                async for one in answers:
+                    yield one
+        finally:
+            annotate(context, **counts)
+
+    def _all_near(self, request: _Request) -> list[_Result] | None:
+        """Return the results of reads that all are in memory; None: not all of them are."""
+        near = self._reads.near
+        found = near.find_all(read.SerializeToString() for read in _checked(request))
+        if found is None:
+            return None
+        batch = _Batch(0.0, with_tags=request.with_tags)
+        return [batch.result(one.kind, near.serve(one), one.tags, "near") for one in found]
+
+    async def _all(self, request: _Request, context: Context) -> list[_Result]:
+        """Return the results of any reads; one that fails fails alone."""
         batch = _Batch(_PATIENCE * remaining(context), with_tags=request.with_tags)
         async with asyncio.TaskGroup() as group:
             work = [
                 self._near(read, batch) or group.create_task(self._one(read, batch))
-                for read in reads
+                for read in _checked(request)
             ]
-        results = [one if isinstance(one, _Result) else one.result() for one in work]
-        return _finished(results, context)
+        return [one if isinstance(one, _Result) else one.result() for one in work]
+
+    def _response(
+        self, fields: tuple[int, int], results: Iterable[_Result], *, with_tags: bool
+    ) -> bytes:
+        """Join results, with the name of this process where the caller may keep them."""
+        number, process = fields
+        wire = b"".join([bytes_field(number, result.wire) for result in results])
+        return _sendable(wire + bytes_field(process, self._process) if with_tags else wire)
 
     def _near(self, read: cache_service_pb2.BatchRead, batch: _Batch) -> _Result | None:
         near = self._reads.near.find(read.SerializeToString())
@@ -121,11 +175,11 @@ class Batches:
         except Exception as error:  # noqa: BLE001 - the boundary: one read must not end the others
             late = isinstance(error, TimeoutError) and deadline.expired()
             why = DeadlineExceeded(batch.patience) if late else error
-            status = status_of(known_error(why, f"/{SERVICE.full_name}/{method}"))
+            status = status_of(known_error(why, _path(method)))
             return _Result(bytes_field(_ERROR, status.SerializeToString()), "error")
 
 
-def _checked(request: cache_service_pb2.BatchGetRequest) -> Sequence[Any]:
+def _checked(request: _Request) -> Sequence[cache_service_pb2.BatchRead]:
     """Return the reads of a batch that is none too many; raises InvalidArgument."""
     if not 1 <= len(request.reads) <= MAX_READS:
         violations = Violations()
@@ -134,11 +188,22 @@ def _checked(request: cache_service_pb2.BatchGetRequest) -> Sequence[Any]:
     return request.reads
 
 
-def _finished(results: Sequence[_Result], context: Context) -> bytes:
-    """Note in the log how many reads were come by in which way, and join their results."""
-    outcomes = Counter(result.outcome for result in results)
-    annotate(context, reads=len(results), **outcomes)
-    return _sendable(b"".join(bytes_field(_RESULTS, result.wire) for result in results))
+def _counts(results: Sequence[_Result]) -> dict[str, int]:
+    """Count the reads for the log: all, and how many were come by in which way."""
+    return {"reads": len(results), **Counter(result.outcome for result in results)}
+
+
+def _fields(response: type[Message]) -> tuple[int, int]:
+    fields = response.DESCRIPTOR.fields_by_name
+    return fields["results"].number, fields["process"].number
+
+
+_BATCH = _fields(cache_service_pb2.BatchGetResponse)
+_LOOKUP = _fields(cache_service_pb2.LookupResponse)
+
+
+def _path(method: str) -> str:
+    return f"/{SERVICE.full_name}/{method}"
 
 
 def _sendable(answer: bytes) -> bytes:

@@ -8,48 +8,39 @@ those very answers. So it needs no invalidation of its own, and is bounded by it
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import near_info
 from cache_service.edge.kinds import Kind
+from cache_service.queries.declare import CachedQuery
 from service_kit.clock import Clock
 
 __all__ = ["Near", "NearResponses"]
 
 _OVERHEAD = 1000
 """Bytes of the objects around a response and each of its parts; roughly."""
-_SHARE = 16
-"""A response that takes more than this part of the limit is not kept."""
+_LARGEST_SHARE = 1 / 16
+"""Of the limit: what takes more is not kept, since too much else would go for it."""
 _FROM_CACHE = frozenset({Outcome.NEAR, Outcome.HIT, Outcome.MISS, Outcome.SHARED})
 """Answers that any read may be given again while memory keeps them."""
 
 
-class Near:
-    """A response that is kept, with the answers of memory that it was made of."""
+class Near(NamedTuple):
+    """A response that is kept, and the answers of memory that it was made of."""
 
-    def __init__(
-        self, kind: Kind, composed: Composed, kept: list[tuple[str, Answer]], size: int
-    ) -> None:
-        self.kind = kind
-        self.composed = composed
-        self.kept = kept
-        """The entries' keys, and the answers that memory keeps under them."""
-        self.size = size
-        self.organization_id: int = composed.parts[0].arguments.organization_id
-        self._filled_at = min(answer.filled_at for _, answer in kept)
-
-    def response(self, now: float) -> bytes:
-        """Return the response; `now` in seconds since the epoch, for its age."""
-        return self.composed.body + near_info(self.kind.cache_info, self._filled_at, now)
-
-    @cached_property
-    def tags(self) -> list[str]:
-        """The names of the tags that it depends on."""
-        return self.composed.tags
+    kind: Kind
+    body: bytes
+    until: float
+    organization_id: int
+    answers: list[tuple[str, Answer]]
+    queries: list[CachedQuery[Any]]
+    filled_at: float
+    tags: list[str]
+    size: int
 
 
 class NearResponses:
@@ -66,7 +57,7 @@ class NearResponses:
         self._clock = clock
         self._time = time
         self._near: OrderedDict[bytes, Near] = OrderedDict()
-        self._bytes = 0
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._near)
@@ -74,47 +65,68 @@ class NearResponses:
     def find(self, read: bytes) -> Near | None:
         """Return the response to a serialised read if it is still right; it counts nothing."""
         near = self._near.get(read)
-        if near is None:
+        if near is None or not self._right(read, near, self._clock.now().timestamp()):
             return None
-        if self._clock.now().timestamp() < near.composed.until and self._reads.keeps(
-            near.organization_id, near.kept
-        ):
-            self._near.move_to_end(read)
-            return near
-        self._discard(read)
-        return None
+        return near
+
+    def find_all(self, reads: Iterable[bytes]) -> list[Near] | None:
+        """Return the responses to all of the reads, or None; it counts nothing."""
+        now, found = self._clock.now().timestamp(), list[Near]()
+        for read in reads:
+            near = self._near.get(read)
+            if near is None or not self._right(read, near, now):
+                return None
+            found.append(near)
+        return found
 
     def serve(self, near: Near) -> bytes:
-        """Count every entry of a response that was found now, and return its bytes."""
-        serve, organization_id = self._reads.served, near.organization_id
-        for part, (key, answer) in zip(near.composed.parts, near.kept, strict=True):
-            serve(part.query, organization_id, key, answer)
-        return near.response(self._time())
+        """Count every entry of a response that was found just now, and return its bytes."""
+        for query, (key, answer) in zip(near.queries, near.answers, strict=True):
+            self._reads.served(query, near.organization_id, key, answer)
+        return near.body + near_info(near.kind.cache_info, near.filled_at, self._time())
 
     def keep(self, kind: Kind, read: bytes, composed: Composed) -> None:
         """Keep a response for the next one, if memory keeps all that it was made of."""
-        if not self._limit or not all(
-            part.answer.outcome in _FROM_CACHE for part in composed.parts
+        if not self._limit or any(
+            part.answer.outcome not in _FROM_CACHE for part in composed.parts
         ):
             return
-        kept, size = [], _OVERHEAD + len(read) + len(composed.body)
+        answers, size = [], _OVERHEAD + len(read) + len(composed.body)
+        organization_id: int = composed.parts[0].arguments.organization_id
         for query, arguments, answer in composed.parts:
             key = query.key(arguments)
-            near = self._reads.near(arguments.organization_id, key)
+            kept = self._reads.near(organization_id, key)
             # The very same: of another load, even the same bytes may not satisfy a token.
-            if near != answer._replace(outcome=Outcome.NEAR):
+            if kept is None or kept != answer._replace(outcome=Outcome.NEAR):
                 return
-            kept.append((key, near))
+            answers.append((key, kept))
             size += _OVERHEAD + len(answer.payload)
-        if size * _SHARE > self._limit:
+        if size > self._limit * _LARGEST_SHARE:
             return
         self._discard(read)
-        self._near[read] = Near(kind, composed, kept, size)
-        self._bytes += size
-        while self._bytes > self._limit:
+        self._near[read] = Near(
+            kind=kind,
+            body=composed.body,
+            until=composed.until,
+            organization_id=organization_id,
+            answers=answers,
+            queries=[part.query for part in composed.parts],
+            filled_at=min(answer.filled_at for _, answer in answers),
+            tags=composed.tags,
+            size=size,
+        )
+        self.bytes += size
+        while self.bytes > self._limit:
             self._discard(next(iter(self._near)))
+
+    def _right(self, read: bytes, near: Near, now: float) -> bool:
+        if now < near.until and self._reads.keeps(near.organization_id, near.answers):
+            self._near.move_to_end(read)
+            return True
+        self._discard(read)
+        return False
 
     def _discard(self, read: bytes) -> None:
         near = self._near.pop(read, None)
         if near is not None:
-            self._bytes -= near.size
+            self.bytes -= near.size

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.invalidator import Invalidator
+from cache_service.coherence.watchers import Watchers
 from cache_service.database import Primary
 from cache_service.edge.availability import Availability
 from cache_service.edge.batch import Batches
@@ -18,6 +20,7 @@ from cache_service.edge.near import NearResponses
 from cache_service.edge.reads import Reads
 from cache_service.edge.stats import Stats
 from cache_service.edge.warm import Warm
+from cache_service.edge.watch import Watch
 from cache_service.stores.redis.store import RedisStore
 from cache_service.telemetry.counts import Counts
 from service_kit.clock import Clock
@@ -33,6 +36,9 @@ def make_servicer(
     store: RedisStore,
     invalidator: Invalidator,
     counts: Counts,
+    watchers: Watchers,
+    process: str,
+    draining: asyncio.Event,
     explain: Explain,
     clock: Clock,
     time: Callable[[], float],
@@ -45,12 +51,14 @@ def make_servicer(
     reads = Reads(known, near, time)
     declared = DeclaredReads(cached, clock)
     plain_days = Availability(cached, declared, clock)
-    batches = Batches(reads)
+    batches = Batches(reads, process, draining)
     return SimpleNamespace(
         **reads.methods(),
         fast_GetAvailability=reads.method(known["get_availability"], plain_days.hit),
         fast_BatchGet=batches.near,
         BatchGet=batches.batch_get,
+        Lookup=batches.lookup,
+        Watch=Watch(watchers, process).watch,
         Invalidate=Invalidate(invalidator).invalidate,
         Warm=Warm(cached, declared, primary, clock).warm,
         Explain=explain.explain,

@@ -13,6 +13,7 @@ from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Outcome
+from cache_service.coherence.watchers import Watchers
 
 __all__ = ["Counts", "QueryCounts", "collect_cache", "collect_loads"]
 
@@ -174,8 +175,8 @@ def collect_loads(gate: LoadGate) -> Iterable[Metric]:
     )
 
 
-def collect_cache(lease: Lease, memory: Memory) -> Iterable[Metric]:
-    """Give Prometheus whether hits are served, and what is kept in memory."""
+def collect_cache(lease: Lease, memory: Memory, watchers: Watchers) -> Iterable[Metric]:
+    """Give Prometheus whether hits are served, what is kept in memory, and who watches."""
     yield GaugeMetricFamily(
         "chairside_cache_lease_held",
         "1 if this process may serve hits, else 0: reads then come from the database.",
@@ -186,4 +187,7 @@ def collect_cache(lease: Lease, memory: Memory) -> Iterable[Metric]:
     )
     yield GaugeMetricFamily(
         "chairside_cache_memory_bytes", "Bytes of those answers, roughly.", value=memory.bytes
+    )
+    yield GaugeMetricFamily(
+        "chairside_cache_watchers", "Callers told of invalidations by Watch.", value=len(watchers)
     )

@@ -252,16 +252,3 @@ async def test_stats_add_up(cache: Cache, shop: Shop) -> None:
     assert after.redis_used_memory_bytes > 100_000
     assert after.uptime.ToMicroseconds() > before.uptime.ToMicroseconds() > 0
     assert {one.query for one in after.queries} <= {query.name for query in discover()}
-
-
-async def test_what_is_not_there_yet_says_so(cache: Cache, shop: Shop) -> None:
-    """Methods to come answer UNIMPLEMENTED with a reason."""
-    organization = {"organization_id": shop.organization_id}
-    calls = [
-        (cache.stub.Watch(pb.WatchRequest(**organization)).read(), "METHOD_NOT_IMPLEMENTED"),
-    ]
-    for call, reason in calls:
-        error = await refused(call)
-        assert error.code() == grpc.StatusCode.UNIMPLEMENTED
-        assert details_of(error)["ErrorInfo"].reason == reason
-        assert "does not have" in (error.details() or "")

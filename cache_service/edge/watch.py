@@ -1,0 +1,63 @@
+"""Watch: invalidations as they happen, for caches of the callers' own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from cache_service.coherence.watchers import Told, WatchEnded, Watchers
+from cache_service.edge.invalidate import MAX_TAG_LENGTH
+from cache_service.invalidation.tags import SCOPE
+from chairside.cache.v1 import cache_service_pb2
+from service_kit.errors import Unavailable
+from service_kit.rpc import Context
+from service_kit.validation import Violations
+
+__all__ = ["Watch"]
+
+MAX_TAGS = 1000
+
+
+class Watch:
+    """Answers Watch. `process` is the name of this process, which no other ever has."""
+
+    def __init__(self, watchers: Watchers, process: str) -> None:
+        self._watchers = watchers
+        self._process = process
+
+    async def watch(
+        self, request: cache_service_pb2.WatchRequest, _context: Context
+    ) -> AsyncIterator[cache_service_pb2.WatchResponse]:
+        """Tell until the caller goes away, or Unavailable is raised."""
+        organization_id, wanted = _validated(request)
+        with self._watchers.watch(organization_id, wanted) as watcher:
+            try:
+                async for told in watcher:
+                    yield self._response(told)
+            except WatchEnded as ended:
+                raise Unavailable(ended.why.name, ended.why.value) from ended
+
+    def _response(self, told: Told) -> cache_service_pb2.WatchResponse:
+        response = cache_service_pb2.WatchResponse(
+            organization_id=told.organization_id, tags=told.tags, everything=told.everything
+        )
+        if told.elapsed is not None:
+            response.elapsed.FromNanoseconds(int(told.elapsed * 1e9))
+            response.process = self._process
+        return response
+
+
+def _validated(
+    request: cache_service_pb2.WatchRequest,
+) -> tuple[int, frozenset[str] | None]:
+    violations = Violations()
+    organization_id = violations.optional_id("organization_id", request.organization_id) or 0
+    if request.tags and not request.organization_id:
+        violations.add("organization_id", "is required beside tags")
+    if len(request.tags) > MAX_TAGS:
+        violations.add("tags", f"must be at most {MAX_TAGS}")
+    names = {
+        violations.text(f"tags[{at}]", tag, maximum=MAX_TAG_LENGTH, required=True)
+        for at, tag in enumerate(request.tags[:MAX_TAGS])
+    }
+    violations.raise_if_any()
+    return organization_id, frozenset({*names, SCOPE}) if names else None
