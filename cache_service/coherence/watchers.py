@@ -179,10 +179,11 @@ class Watchers:
 
     def _beat(self, watcher: Watcher) -> None:
         """Send a heartbeat under the lease; without it, end the watch."""
+        now = self._clock()  # first: a pause before the look at the lease then ends the watch
         if self._lease.era() is None:
             watcher.end(End.NO_LEASE)
         else:
-            watcher.beat(self._clock())
+            watcher.beat(now)
 
     def _all(self) -> list[Watcher]:
         return [watcher for watchers in self._of.values() for watcher in watchers]

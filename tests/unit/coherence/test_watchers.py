@@ -156,6 +156,25 @@ async def test_without_a_lease_there_is_no_heartbeat() -> None:
     running.cancel()
 
 
+async def test_a_heartbeat_says_nothing_of_a_pause_in_its_making() -> None:
+    """Stopped between clock and lease for longer than that lasts, a process was expelled."""
+    now, pause = [100.0], [0.0]
+
+    def clock() -> float:
+        before = now[0]
+        now[0] += pause[0]
+        return before
+
+    lease = Lease(clock)
+    lease.renew(STANDING, clock())
+    watchers = Watchers(lease, clock, asyncio.sleep)
+    with watchers.watch() as watcher:
+        assert await _told(watcher, 1) == [Told(elapsed=0.0)]
+        pause[0] = 2 * LEASE_SECONDS
+        watchers._beat(watcher)
+        assert await _end(watcher) is End.NO_LEASE
+
+
 async def test_who_forgets_everything_says_so_before_any_heartbeat() -> None:
     """What waited is told by that, too."""
     world = _World()
