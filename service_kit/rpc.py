@@ -250,6 +250,8 @@ def _stream(
             async with aclosing(handler(read(raw), context)) as messages:
                 async for message in messages:
                     yield message if isinstance(message, bytes) else message.SerializeToString()
+            if context.cancelled():  # The requests then end as if their caller had ended them.
+                code = _cancel_code(context)
         except (asyncio.CancelledError, GeneratorExit):
             code = _cancel_code(context)
             raise

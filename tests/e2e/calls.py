@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["BOOKING_CALLS", "CACHE_CALLS", "UNIMPLEMENTED", "Call", "Known"]
+__all__ = ["BOOKING_CALLS", "CACHE_CALLS", "Call", "Known"]
 
 Known = dict[str, Any]
 """What earlier calls told: ids by name."""
@@ -240,8 +240,14 @@ CACHE_CALLS: tuple[Call, ...] = (
     ("Warm", lambda _: {"organization_id": 1, "barber_ids": [1], "days_ahead": 1}, ""),
     ("Explain", lambda _: {"list_barbers": {"organization_id": 1}}, ""),
     ("GetStats", lambda _: {"organization_id": 1}, ""),
-)
-
-UNIMPLEMENTED: tuple[tuple[str, Mapping[str, Any], str], ...] = (
-    ("Watch", {"organization_id": 1}, "METHOD_NOT_IMPLEMENTED"),
+    (
+        "BatchGet",
+        lambda _: {"reads": [{"list_barbers": {"organization_id": 1}}, {}], "with_tags": True},
+        "",
+    ),
+    (
+        "Lookup",
+        lambda _: {"id": 7, "reads": [{"get_schedule": {"organization_id": 1, "barber_id": 1}}]},
+        "",
+    ),
 )

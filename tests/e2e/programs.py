@@ -52,11 +52,11 @@ async def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-async def grpcurl(*arguments: str, data: object = None) -> Ran:
+async def grpcurl(*arguments: str, data: object = None, seconds: int = 30) -> Ran:
     """Run the grpcurl of this installation, knowing of the protos what reflection tells."""
     program = Path(sys.executable).with_name("grpcurl")
     sent = [] if data is None else ["-d", json.dumps(data)]
-    return await run([str(program), "-plaintext", "-max-time", "30", *sent, *arguments])
+    return await run([str(program), "-plaintext", "-max-time", str(seconds), *sent, *arguments])
 
 
 async def scrape(process: ServiceProcess) -> str:

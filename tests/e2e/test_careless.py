@@ -79,7 +79,9 @@ async def answer(system: System, method: MethodDescriptor, raw: bytes) -> str:
     channel = system.booking_channel if booking else system.cache_channel
     path = f"/{service}/{method.name}"
     try:
-        if method.server_streaming:
+        if method.client_streaming:
+            await channel.stream_stream(path)(iter([raw]), timeout=20).read()
+        elif method.server_streaming:
             await channel.unary_stream(path)(raw, timeout=20).read()
         else:
             await channel.unary_unary(path)(raw, timeout=20)

@@ -1,9 +1,10 @@
 """Both services by grpcurl alone: what reflection tells, every method, and health."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import grpc
@@ -13,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chairside.booking.v1 import booking_service_pb2
 from chairside.cache.v1 import cache_service_pb2
-from tests.e2e.calls import BOOKING_CALLS, CACHE_CALLS, UNIMPLEMENTED, Call, Known
+from tests.e2e.calls import BOOKING_CALLS, CACHE_CALLS, Call, Known
 from tests.e2e.programs import Ran, grpcurl
 from tests.support.stack import System
 
@@ -126,10 +127,9 @@ async def test_every_method_of_the_booking_service_answers(town: System) -> None
 
 
 async def test_every_method_of_the_cache_service_answers(town: System) -> None:
-    """Each is called with success or says UNIMPLEMENTED; every report is asked for."""
+    """Each is called with success, and Watch by a test of its own; every report is asked for."""
     done = {method for method, *_ in CACHE_CALLS}
-    missing = {method for method, *_ in UNIMPLEMENTED}
-    assert done | missing == set(CACHE.methods_by_name)
+    assert done | {"Watch"} == set(CACHE.methods_by_name)
     reports = cache_service_pb2.GetAnalyticsRequest.DESCRIPTOR.oneofs_by_name["report"].fields
     asked = [
         set(request({"page": "", "organization": 1}))
@@ -140,19 +140,14 @@ async def test_every_method_of_the_cache_service_answers(town: System) -> None:
     await follow(town, CACHE, CACHE_CALLS)
 
 
-@pytest.mark.parametrize(
-    ("method", "request_", "reason"),
-    UNIMPLEMENTED,
-    ids=[f"{method}-{list(request)[-1]}" for method, request, _ in UNIMPLEMENTED],
-)
-async def test_what_does_not_exist_yet_says_so(
-    town: System, method: str, request_: Any, reason: str
-) -> None:
-    """UNIMPLEMENTED, with a reason that a program can read."""
-    ran = await call(town, CACHE, method, request_)
-    assert ran.code != 0
-    assert "Code: Unimplemented" in ran.err
-    assert f'"reason":"{reason}"' in ran.err.replace(" ", "")
+async def test_a_watch_goes_on_until_its_caller_ends_it(town: System) -> None:
+    """The first heartbeat comes at once and has a name; the time given ends the call."""
+    method = f"{CACHE.full_name}/Watch"
+    ran = await grpcurl(address(town, CACHE), method, data={"organization_id": 1}, seconds=1)
+    assert "Code: DeadlineExceeded" in ran.err
+    first, _ = json.JSONDecoder().raw_decode(ran.out)
+    assert first["elapsed"].endswith("s")
+    assert first["process"]
 
 
 @BOTH

@@ -1,0 +1,1 @@
+"""The edge of the cache service over reads of the tests' own."""
