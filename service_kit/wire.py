@@ -7,7 +7,7 @@ puts into one batch. See protobuf.dev, "Encoding".
 
 from __future__ import annotations
 
-__all__ = ["bytes_field", "varint5", "varint_field"]
+__all__ = ["bytes_field", "varint_field"]
 
 _MORE = 0x80
 _ONE_BYTE = [bytes((value,)) for value in range(_MORE)]
@@ -39,16 +39,3 @@ def bytes_field(number: int, value: bytes) -> bytes:
     size = len(value)
     # Not by a call, since a batch has many of them.
     return _ONE_BYTE[number << 3 | 2] + (_ONE_BYTE[size] if size < _MORE else _varint(size)) + value
-
-
-def varint5(value: int) -> bytes:
-    """Serialise a number below 2^35 in five bytes, whether it needs them or not."""
-    return bytes(
-        (
-            value & 127 | 128,
-            value >> 7 & 127 | 128,
-            value >> 14 & 127 | 128,
-            value >> 21 & 127 | 128,
-            value >> 28,
-        )
-    )

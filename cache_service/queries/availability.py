@@ -17,7 +17,6 @@ from booking_service.domain.slots import FreeSlot, day_slots
 from cache_service.invalidation import tags
 from cache_service.queries.availability_facts import Facts, load_facts
 from cache_service.queries.declare import LoadContext, cache_result
-from service_kit.wire import varint5
 
 __all__ = ["SLOT_BYTES", "AvailabilityDay", "DaySlots", "availability", "slot_bytes"]
 
@@ -47,7 +46,19 @@ class AvailabilityDay:
 
 def slot_bytes(start: int, end: int) -> bytes:
     """Serialise a slot of seconds since the epoch as BarberAvailability.slots has it."""
-    return b"\x12\x10\x0a\x06\x08" + varint5(start) + b"\x12\x06\x08" + varint5(end)
+    return b"\x12\x10\x0a\x06\x08" + _varint5(start) + b"\x12\x06\x08" + _varint5(end)
+
+
+def _varint5(value: int) -> bytes:
+    return bytes(
+        (
+            value & 127 | 128,
+            value >> 7 & 127 | 128,
+            value >> 14 & 127 | 128,
+            value >> 21 & 127 | 128,
+            value >> 28,
+        )
+    )
 
 
 class DaySlots(NamedTuple):
