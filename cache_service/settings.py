@@ -47,6 +47,7 @@ class Settings(ProcessSettings):
     # A call that Redis has not answered by then is answered from the database.
     redis_timeout: Annotated[float, Field(ge=0.01, le=5)] = 0.25
     # The answers that the process keeps itself; 0: none, every hit is a round trip to Redis.
+    # Responses made of them are kept besides, in a quarter as many bytes.
     memory_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
     # Loads at once; those above wait at most `pool_timeout`, and above `load_queue` waiting
     # ones of an organization they are refused with RESOURCE_EXHAUSTED.

@@ -1,11 +1,13 @@
 """Schedules, busy times and clients in short, against the small shop's rows."""
 
+import math
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from cache_service.queries.booked_slots import BookedDay, booked_slots
-from cache_service.queries.declare import CachedQuery, Rpc
+from cache_service.queries.declare import CachedQuery
 from cache_service.queries.schedule import ScheduleArguments, schedule
 from cache_service.queries.user_data import UserArguments, user_data
 from chairside.cache.v1 import cache_service_pb2, types_pb2
@@ -17,7 +19,7 @@ NEW_YORK = SHOPS[0]
 HOURS_LATER = [timedelta(), timedelta(hours=1), timedelta(hours=9), timedelta(hours=23)]
 
 
-def rpc_of(query: CachedQuery[object]) -> Rpc[object]:
+def rpc_of(query: CachedQuery[Any]) -> Any:
     """Return how a query answers its method."""
     assert query.rpc is not None
     return query.rpc
@@ -78,7 +80,8 @@ def test_a_hold_is_busy_until_it_ends() -> None:
     payload = cache_service_pb2.GetBookedSlotsResponse(intervals=[held]).SerializeToString()
     part = (BookedDay(1, 1, date(2018, 4, 1)), payload)
     for now, count in ((end - timedelta(microseconds=1), 1), (end, 0)):
-        answer, _ = rpc_of(booked_slots).respond(None, [part], now)
+        answer, until = rpc_of(booked_slots).respond(None, [part], now)
+        assert until == (end.timestamp() if count else math.inf)
         assert len(cache_service_pb2.GetBookedSlotsResponse.FromString(answer).intervals) == count
 
 
@@ -207,3 +210,38 @@ async def test_many_are_loaded_at_once_in_their_order(load: Load) -> None:
     ):
         together = await load(query, *arguments)
         assert together == [(await load(query, one))[0] for one in arguments]
+
+
+@pytest.mark.parametrize("days", range(-30, 30, 3))
+async def test_what_is_said_to_hold_holds(load: Load, days: int) -> None:
+    """Until the moment that is named, the same entries make the same response."""
+    now, finite = NOW + timedelta(days=days), 0
+    reads: list[tuple[CachedQuery[Any], object]] = [
+        (schedule, ScheduleArguments(1, 1001)),
+        (schedule, ScheduleArguments(1, 1002)),
+        (user_data, UserArguments(1, 1001)),
+        (user_data, UserArguments(1, 1002)),
+        (user_data, UserArguments(2, 2004)),
+    ]
+    for query, arguments in reads:
+        (payload,) = await load(query, arguments, now=now)
+        parts, respond = [(arguments, payload)], rpc_of(query).respond
+        said, until = respond(None, parts, now)
+        finite += until != math.inf
+        span = min(until - now.timestamp(), 400 * 86400)
+        assert span > 0
+        for part in (0.0, 0.3, 0.7, 0.999999):
+            assert respond(None, parts, now + timedelta(seconds=span * part))[0] == said
+    assert finite >= 2  # a schedule's day always ends
+
+
+async def test_a_client_is_told_anew_when_an_appointment_begins(load: Load) -> None:
+    """The next one is the last one from that very moment on, which was named before."""
+    arguments = UserArguments(1, 1001)
+    (payload,) = await load(user_data, arguments, now=NOW)
+    respond = rpc_of(user_data).respond
+    before, until = respond(None, [(arguments, payload)], NOW)
+    coming = cache_service_pb2.GetUserDataResponse.FromString(before).next_appointment
+    assert from_timestamp(coming.start_time).timestamp() == until
+    after, _ = respond(None, [(arguments, payload)], from_timestamp(coming.start_time))
+    assert cache_service_pb2.GetUserDataResponse.FromString(after).last_appointment == coming
