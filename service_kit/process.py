@@ -20,7 +20,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection
 
 from service_kit import health, logs
-from service_kit.access_log import AccessLog
+from service_kit.access_log import AccessLog, standard_output
 from service_kit.boundary import refuse_unknown_methods
 from service_kit.clock import Clock, SystemClock
 from service_kit.errors import LARGEST_ANSWER
@@ -74,7 +74,7 @@ async def serve(name: str, settings: ProcessSettings, build: Build) -> None:
         stop = _stop_signal(stack)
         log.info("settings", service=name, **describe(settings))
         metrics = Metrics()
-        stream = sys.stdout.buffer if settings.access_log else None
+        stream = standard_output() if settings.access_log else None
         access_log = await stack.enter_async_context(AccessLog(stream))
         metrics_port = await _open_metrics(stack, metrics, settings)
         runtime = Runtime(SystemClock(settings.clock_start), metrics, asyncio.Event())
