@@ -190,10 +190,12 @@ def serve_booking(at: Stand, cache: MeasuredService) -> MeasuredService:
     )
 
 
-def serve_cache(at: Stand, *, memory_bytes: int | None = None) -> MeasuredService:
+def serve_cache(
+    at: Stand, *, memory_bytes: int | None = None, workers: int = 1, cores: list[int] | None = None
+) -> MeasuredService:
     """Return the cache service, to be entered; access log and metrics are on.
 
-    `memory_bytes` 0 has every hit come from Valkey; None is the default.
+    It runs on the stand's core for servers, or on these `cores`. `memory_bytes` 0 has every hit come from Valkey; None is the default.
     """
     memory = {} if memory_bytes is None else {"CHAIRSIDE_CACHE_MEMORY_BYTES": str(memory_bytes)}
     return MeasuredService(
@@ -203,6 +205,7 @@ def serve_cache(at: Stand, *, memory_bytes: int | None = None) -> MeasuredServic
             "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0",
             "CHAIRSIDE_CACHE_DATABASE_URL": at.cache_url,
             "CHAIRSIDE_CACHE_REDIS_URL": at.valkey.url,
+            "CHAIRSIDE_CACHE_WORKERS": str(workers),
             # Entries must not expire within a run.
             "CHAIRSIDE_CACHE_TTLS": '{"availability": 86400}',
             # Nor may a busy machine look like a Redis that is away.
@@ -212,5 +215,5 @@ def serve_cache(at: Stand, *, memory_bytes: int | None = None) -> MeasuredServic
             **memory,
         },
         at.directory,
-        at.server_core,
+        at.server_core if cores is None else cores,
     )

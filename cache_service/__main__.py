@@ -14,7 +14,8 @@ from cache_service.commands.audit import run_audit
 from cache_service.commands.new_epoch import run_new_epoch
 from cache_service.commands.tools import CommandError
 from cache_service.settings import Settings
-from service_kit.cli import read_settings, service_cli
+from cache_service.telemetry.counts import OVER_WORKERS
+from service_kit.cli import read_settings, supervised_cli
 
 __all__: list[str] = []
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 _settings = partial(read_settings, Settings, check_ttls)
 
-cli = service_cli("cache", _settings, build)
+cli = supervised_cli("cache", _settings, build, OVER_WORKERS)
 
 
 @cli.command()

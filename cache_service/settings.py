@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from service_kit.settings import DatabaseUrl, HostPort, ProcessSettings, RedisUrl
+from service_kit.settings import DatabaseUrl, HostPort, RedisUrl, WorkerSettings
 
 __all__ = ["Settings"]
 
@@ -35,7 +35,7 @@ def _is_span(seconds: object) -> bool:
 Ttl = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))]
 
 
-class Settings(ProcessSettings):
+class Settings(WorkerSettings):
     """What the process is told; spans are in seconds."""
 
     prefix: ClassVar[str] = "CHAIRSIDE_CACHE_"

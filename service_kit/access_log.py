@@ -48,7 +48,7 @@ class Stream(Protocol):
 
 def standard_output() -> Stream:
     """Return stdout without the buffer, which would join lines to more than a pipe takes."""
-    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115, PTH123 - it stays open
+    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 
 
 class AccessLog:

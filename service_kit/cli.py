@@ -5,16 +5,27 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
-from service_kit.process import Application, Runtime, run, serve
-from service_kit.settings import ProcessSettings, SettingsError, describe, load
+from service_kit.adding_up import OverWorkers
+from service_kit.process import Application, Runtime, run, run_worker, serve
+from service_kit.settings import (
+    MOST_WORKERS,
+    ProcessSettings,
+    SettingsError,
+    WorkerSettings,
+    describe,
+    load,
+)
+from service_kit.supervisor import cores, supervise
 
-__all__ = ["read_settings", "service_cli"]
+__all__ = ["read_settings", "service_cli", "supervised_cli"]
 
 T = TypeVar("T", bound=ProcessSettings)
+W = TypeVar("W", bound=WorkerSettings)
+Build: TypeAlias = Callable[[T, AsyncExitStack, Runtime], Awaitable[Application]]
 
 
 def read_settings(cls: type[T], check: Callable[[T], None] = lambda _settings: None) -> T:
@@ -31,25 +42,65 @@ def read_settings(cls: type[T], check: Callable[[T], None] = lambda _settings: N
     return settings
 
 
-def service_cli(
-    name: str,
-    settings_of: Callable[[], T],
-    build: Callable[[T, AsyncExitStack, Runtime], Awaitable[Application]],
-) -> typer.Typer:
+def service_cli(name: str, settings_of: Callable[[], T], build: Build[T]) -> typer.Typer:
     """Make the program of the service `name`, to which further commands may be added."""
-    cli = typer.Typer(
-        help=f"The {name} service of Chairside.", no_args_is_help=True, add_completion=False
-    )
+    cli = _checking_cli(name, settings_of)
 
     @cli.command(name="serve")
     def serve_command() -> None:
         """Serve until SIGTERM or SIGINT."""
+        sys.exit(_serve(name, settings_of(), build))
+
+    return cli
+
+
+def supervised_cli(
+    name: str, settings_of: Callable[[], W], build: Build[W], over_workers: OverWorkers
+) -> typer.Typer:
+    """Make the program of a service that serves with one worker or several.
+
+    `over_workers` says what becomes of its gauges.
+    """
+    cli = _checking_cli(name, settings_of)
+
+    @cli.command(name="serve")
+    def serve_command(
+        workers: Annotated[
+            int | None,
+            typer.Option(
+                min=0,
+                max=MOST_WORKERS,
+                help="Processes that serve; 0: one for each core. In place of the setting.",
+            ),
+        ] = None,
+        line: Annotated[int | None, typer.Option(hidden=True)] = None,
+    ) -> None:
+        """Serve until SIGTERM or SIGINT."""
         settings = settings_of()
+        if line is not None:
+            sys.exit(run_worker(name, settings, partial(build, settings), line))
+        if workers is not None:
+            settings = settings.model_copy(update={"workers": workers})
+        count = settings.workers or cores()
+        if count == 1:
+            sys.exit(_serve(name, settings, build))
+        supervising = partial(supervise, name, settings, count, over_workers)
+        sys.exit(run(supervising, settings.log_level))
 
-        async def main() -> None:
-            await serve(name, settings, partial(build, settings))
+    return cli
 
-        sys.exit(run(main, settings.log_level))
+
+def _serve(name: str, settings: T, build: Build[T]) -> int:
+    async def main() -> None:
+        await serve(name, settings, partial(build, settings))
+
+    return run(main, settings.log_level)
+
+
+def _checking_cli(name: str, settings_of: Callable[[], ProcessSettings]) -> typer.Typer:
+    cli = typer.Typer(
+        help=f"The {name} service of Chairside.", no_args_is_help=True, add_completion=False
+    )
 
     @cli.command(name="check-config")
     def check_config(

@@ -17,7 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-__all__ = ["CODES", "CallCounter", "Metrics"]
+__all__ = ["CODES", "CallCounter", "Metrics", "text_of"]
 
 # By number: the names that gRPC gives its status codes in metrics.
 CODES = (
@@ -75,6 +75,13 @@ class _Callback(Collector):
         return ()
 
 
+def text_of(families: Iterable[Metric]) -> bytes:
+    """Return metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Callback(lambda: families))
+    return generate_latest(registry)
+
+
 class Metrics:
     """Hold the metrics of one process."""
 
@@ -97,6 +104,10 @@ class Metrics:
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    async def rendered(self) -> bytes:
+        """Return them as `render` does, for who waits for metrics that come from elsewhere."""
+        return self.render()
 
     def _collect(self) -> Iterable[Metric]:
         labels = ["grpc_service", "grpc_method"]

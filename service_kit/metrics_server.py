@@ -5,10 +5,8 @@ what the loop changes, and need no locks this way.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-
-from service_kit.metrics import Metrics
 
 __all__ = ["serve_metrics"]
 
@@ -17,10 +15,13 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @asynccontextmanager
-async def serve_metrics(metrics: Metrics, host: str, port: int) -> AsyncIterator[int]:
-    """Answer `GET /metrics` while the context lasts; yields the port (0 asks for a free one).
+async def serve_metrics(
+    render: Callable[[], Awaitable[bytes]], host: str, port: int
+) -> AsyncIterator[int]:
+    """Answer `GET /metrics` with what `render` returns, in Prometheus' text format.
 
-    Raises OSError if the address cannot be bound.
+    Yields the port (0 asks for a free one), and answers while the context lasts. Raises
+    OSError if the address cannot be bound.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,7 +30,7 @@ async def serve_metrics(metrics: Metrics, host: str, port: int) -> AsyncIterator
         ):
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(metrics, head.split(b"\r\n", 1)[0]))
+                writer.write(await _response(render, head.split(b"\r\n", 1)[0]))
                 await writer.drain()
         writer.close()
 
@@ -38,7 +39,7 @@ async def serve_metrics(metrics: Metrics, host: str, port: int) -> AsyncIterator
         yield server.sockets[0].getsockname()[1]
 
 
-def _response(metrics: Metrics, request_line: bytes) -> bytes:
+async def _response(render: Callable[[], Awaitable[bytes]], request_line: bytes) -> bytes:
     method, _, rest = request_line.partition(b" ")
     path = rest.split(b" ", 1)[0].split(b"?", 1)[0]
     if path not in {b"/metrics", b"/"}:
@@ -46,7 +47,7 @@ def _response(metrics: Metrics, request_line: bytes) -> bytes:
     elif method not in {b"GET", b"HEAD"}:
         status, body = "405 Method Not Allowed", b"Ask with GET.\n"
     else:
-        status, body = "200 OK", metrics.render()
+        status, body = "200 OK", await render()
     head = (
         f"HTTP/1.1 {status}\r\nContent-Type: {_CONTENT_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -6,7 +6,7 @@ themselves (`Runtime.draining`), and the logs are flushed.
 """
 
 import asyncio
-import signal
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -24,20 +24,17 @@ from service_kit.access_log import AccessLog, standard_output
 from service_kit.boundary import refuse_unknown_methods
 from service_kit.clock import Clock, SystemClock
 from service_kit.errors import LARGEST_ANSWER
+from service_kit.line import Line
 from service_kit.metrics import Metrics
-from service_kit.metrics_server import serve_metrics
 from service_kit.rpc import Calls, register
 from service_kit.settings import ProcessSettings, SettingsError, describe, split_address
+from service_kit.starting import StartError, before, cannot_listen, open_metrics, stop_signal
 
-__all__ = ["Application", "Runtime", "StartError", "run", "serve", "server_options"]
+__all__ = ["Application", "Runtime", "StartError", "run", "run_worker", "serve", "server_options"]
 
 _OWN_CALLS = 200  # room for health and reflection above the limit for calls
 _LEFTOVER_SECONDS = 5.0
 _TURN_AWAY_SECONDS, _QUIET_SECONDS = 1.0, 0.05
-
-
-class StartError(Exception):
-    """Say in one line why the process cannot start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +60,27 @@ class Application:
 Build = Callable[[AsyncExitStack, Runtime], Awaitable[Application]]
 
 
-async def serve(name: str, settings: ProcessSettings, build: Build) -> None:
+async def serve(
+    name: str, settings: ProcessSettings, build: Build, line: Line | None = None
+) -> None:
     """Serve what `build` makes until SIGTERM or SIGINT; then drain.
 
     `build` enters what must be closed into the stack it is given; that is closed
-    after the last call ended. Raises StartError if a port cannot be bound.
+    after the last call ended. A worker, which has a `line` to its supervisor, shares
+    its port with others, tells the supervisor its metrics and that it is ready, and
+    ends with it. Raises StartError if a port cannot be bound.
     """
     log = structlog.get_logger(f"{name}.process")
     async with AsyncExitStack() as stack:
-        stop = _stop_signal(stack)
-        log.info("settings", service=name, **describe(settings))
+        stop = stop_signal(stack)
         metrics = Metrics()
+        if line is None:
+            log.info("settings", service=name, **describe(settings))
+            metrics_port = await open_metrics(stack, metrics.rendered, settings)
+        else:
+            await stack.enter_async_context(line.answering(metrics.render, stop.set))
         stream = standard_output() if settings.access_log else None
         access_log = await stack.enter_async_context(AccessLog(stream))
-        metrics_port = await _open_metrics(stack, metrics, settings)
         runtime = Runtime(SystemClock(settings.clock_start), metrics, asyncio.Event())
         application = await build(stack, runtime)
         calls = Calls(
@@ -86,14 +90,17 @@ async def serve(name: str, settings: ProcessSettings, build: Build) -> None:
             max_deadline=settings.max_deadline,
             max_open=settings.max_open_calls,
         )
-        server, state, port = _make_server(application, settings, calls)
+        server, state, port = _make_server(application, settings, calls, shared=line is not None)
         await server.start()
         try:
-            if application.ready is not None and not await _before(stop, application.ready()):
+            if application.ready is not None and not await before(stop, application.ready()):
                 return
             state.set_serving()
-            host = split_address(settings.listen)[0]
-            log.info("serving", service=name, listen=f"{host}:{port}", metrics_port=metrics_port)
+            if line is None:
+                listen = f"{split_address(settings.listen)[0]}:{port}"
+                log.info("serving", service=name, listen=listen, metrics_port=metrics_port)
+            else:
+                line.ready()
             await stop.wait()
         finally:
             log.info("draining", service=name, seconds=settings.drain)
@@ -116,11 +123,28 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], log_level: str = "INFO") 
     return 0
 
 
+def run_worker(name: str, settings: ProcessSettings, build: Build, descriptor: int) -> int:
+    """Run a worker whose line is `descriptor`, as `run` does; what is wrong is told there."""
+
+    async def main() -> int:
+        line = await Line.open(descriptor)
+        try:
+            await serve(name, settings, build, line)
+        except (SettingsError, StartError) as error:
+            await line.failed(str(error))
+            return 2
+        return 0
+
+    logs.configure(settings.log_level, worker=os.getpid())
+    return uvloop.run(main())
+
+
 def _make_server(
-    application: Application, settings: ProcessSettings, calls: Calls
+    application: Application, settings: ProcessSettings, calls: Calls, *, shared: bool
 ) -> tuple[grpc.aio.Server, health.Health, int]:
     server = grpc.aio.server(
-        options=server_options(), maximum_concurrent_rpcs=settings.max_open_calls + _OWN_CALLS
+        options=server_options(shared=shared),
+        maximum_concurrent_rpcs=settings.max_open_calls + _OWN_CALLS,
     )
     names = [descriptor.full_name for descriptor, _ in application.services]
     state = health.Health(names)
@@ -138,16 +162,15 @@ def _make_server(
     except RuntimeError:
         port = 0
     if port == 0:
-        message = f"{settings.prefix}LISTEN: {settings.listen} cannot be bound; is it in use?"
-        raise StartError(message)
+        raise cannot_listen(settings)
     return server, state, port
 
 
-def server_options() -> list[tuple[str, int]]:
-    """Return the channel options of our servers."""
+def server_options(*, shared: bool = False) -> list[tuple[str, int]]:
+    """Return the channel options of our servers; `shared` by workers on one port."""
     return [
         # Else a second process would share the port without a word.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shared)),
         # Not 100: of 300 calls at once on one channel that lasted 50 ms each, 79 to 179
         # then failed with a bare UNAVAILABLE (a refused stream), of 900 with 1,000 none.
         # What is too much is told by `max_open_calls`, with a reason and when to retry.
@@ -172,35 +195,3 @@ async def _turn_away(calls: Calls, seconds: float) -> None:
     while calls.refused != before and loop.time() < end:
         before = calls.refused
         await asyncio.sleep(_QUIET_SECONDS)
-
-
-async def _open_metrics(stack: AsyncExitStack, metrics: Metrics, settings: ProcessSettings) -> int:
-    host, port = split_address(settings.metrics_listen)
-    try:
-        return await stack.enter_async_context(serve_metrics(metrics, host, port))
-    except OSError as error:
-        message = f"{settings.prefix}METRICS_LISTEN: {settings.metrics_listen}: {error.strerror}"
-        raise StartError(message) from None
-
-
-def _stop_signal(stack: AsyncExitStack) -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-        stack.callback(loop.remove_signal_handler, number)
-    return stop
-
-
-async def _before(stop: asyncio.Event, ready: Awaitable[None]) -> bool:
-    # True if ready came first; a signal during the start ends it.
-    task = asyncio.ensure_future(ready)
-    waiting = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not task.done():
-        task.cancel()
-        await asyncio.wait((task,))
-        return False
-    task.result()
-    return True

@@ -14,11 +14,13 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 __all__ = [
+    "MOST_WORKERS",
     "DatabaseUrl",
     "HostPort",
     "ProcessSettings",
     "RedisUrl",
     "SettingsError",
+    "WorkerSettings",
     "describe",
     "load",
     "split_address",
@@ -30,6 +32,7 @@ SHARED = frozenset({"clock_start", "log_level"})
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 _MAX_PORT = 65535
+MOST_WORKERS = 256
 
 
 class SettingsError(Exception):
@@ -98,6 +101,13 @@ class ProcessSettings(BaseModel):
     max_open_calls: Annotated[int, Field(gt=0, le=100_000)] = 1000
     # How long calls may go on after SIGTERM.
     drain: Annotated[float, Field(ge=0, le=3600)] = 10.0
+
+
+class WorkerSettings(ProcessSettings):
+    """What a process is told that may serve with several workers."""
+
+    # Processes that serve on the one port; 0: one for each core that may be used; 1: no others.
+    workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
 
 
 T = TypeVar("T", bound=ProcessSettings)

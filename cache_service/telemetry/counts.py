@@ -14,10 +14,18 @@ from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.watchers import Watchers
+from service_kit.adding_up import OverWorkers
 
-__all__ = ["Counts", "QueryCounts", "collect_cache", "collect_loads"]
+__all__ = ["OVER_WORKERS", "Counts", "QueryCounts", "collect_cache", "collect_loads"]
 
 _MAX_ORGANIZATIONS_KEPT = 10_000
+
+OVER_WORKERS: OverWorkers = {
+    "chairside_cache_lease_held": min,
+    "chairside_cache_outbox_age_seconds": max,
+    "chairside_cache_redis_connected": min,
+}
+"""What a gauge below is over several workers, where it is not the sum."""
 
 
 @dataclass(slots=True)

@@ -20,5 +20,5 @@ async def town(new_system: NewSystem, new_database: NewDatabase) -> AsyncIterato
             environment({"CHAIRSIDE_BOOKING_DATABASE_URL": database.url}),
         )
         assert made.code == 0, made.err
-        async with new_system(database=database) as system:
+        async with new_system({"CHAIRSIDE_CACHE_WORKERS": "2"}, database=database) as system:
             yield system

@@ -119,6 +119,7 @@ class Cluster:
                 databases.CACHE_ROLE, ports["cache-postgres"]
             ),
             "CHAIRSIDE_CACHE_REDIS_URL": f"redis://127.0.0.1:{ports['cache-redis']}/0",
+            "CHAIRSIDE_CACHE_WORKERS": "1",
         }
         if self._broken is not None:
             # A busy machine is not Redis's fault: a load past the store would break no rule.

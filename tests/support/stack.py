@@ -68,6 +68,7 @@ async def start_system(
             "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0",
             "CHAIRSIDE_CACHE_DATABASE_URL": database.cache_url,
             "CHAIRSIDE_CACHE_REDIS_URL": valkey.url,
+            "CHAIRSIDE_CACHE_WORKERS": "1",  # one process to kill or to freeze
             **more,
         },
         logs,

@@ -92,6 +92,8 @@ async def start_cache(
         "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0",
         "CHAIRSIDE_CACHE_DATABASE_URL": database_url,
         "CHAIRSIDE_CACHE_REDIS_URL": redis_url,
+        # One process, whose loads, memory and memberships can be counted.
+        "CHAIRSIDE_CACHE_WORKERS": "1",
         # A loaded machine is not what these tests are about; those of outages set their own.
         "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
         # Most tests look at what is in Redis; those of memory say how much there is.

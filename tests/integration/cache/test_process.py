@@ -113,7 +113,10 @@ async def test_a_process_whose_clock_is_ahead_reads_the_same_entries(
         assert nine in starts(answer)[shop.barbers[0]]
 
 
-async def test_it_waits_for_its_database(valkey: ValkeyServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_it_waits_for_its_database(
+    valkey: ValkeyServer, tmp_path: Path, workers: str
+) -> None:
     """Until it knows its database it does not serve; SIGTERM ends the waiting."""
     port = free_port()
     variables = {
@@ -121,6 +124,7 @@ async def test_it_waits_for_its_database(valkey: ValkeyServer, tmp_path: Path) -
         "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0",
         "CHAIRSIDE_CACHE_DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d",
         "CHAIRSIDE_CACHE_REDIS_URL": valkey.url,
+        "CHAIRSIDE_CACHE_WORKERS": workers,
     }
     process = ServiceProcess("cache_service", variables, tmp_path)
     starting = asyncio.create_task(process.start())
@@ -225,10 +229,15 @@ async def test_an_unknown_setting_ends_the_process(cache: Cache) -> None:
     assert "did you mean CHAIRSIDE_CACHE_LISTEN?" in complaints[0]
 
 
-async def test_a_port_in_use_is_said_in_one_line(cache: Cache) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_port_in_use_is_said_in_one_line(cache: Cache, workers: str) -> None:
     """A second process on the same port does not start, and does not share it."""
     address = cache.process.address
-    variables = {"CHAIRSIDE_CACHE_LISTEN": address, "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0"}
+    variables = {
+        "CHAIRSIDE_CACHE_LISTEN": address,
+        "CHAIRSIDE_CACHE_METRICS_LISTEN": "127.0.0.1:0",
+        "CHAIRSIDE_CACHE_WORKERS": workers,
+    }
     code, complaints = await _serve({**REQUIRED, **variables})
     assert code == 2
     assert f"CHAIRSIDE_CACHE_LISTEN: {address} cannot be bound; is it in use?" in complaints
