@@ -10,6 +10,9 @@ from tests.conftest import NewDatabase, NewSystem
 from tests.e2e.programs import run
 from tests.support.stack import System
 
+WORKERS = 2
+"""Of the cache service: as on a machine of two cores."""
+
 
 @pytest.fixture(scope="package")
 async def town(new_system: NewSystem, new_database: NewDatabase) -> AsyncIterator[System]:
@@ -20,5 +23,6 @@ async def town(new_system: NewSystem, new_database: NewDatabase) -> AsyncIterato
             environment({"CHAIRSIDE_BOOKING_DATABASE_URL": database.url}),
         )
         assert made.code == 0, made.err
-        async with new_system({"CHAIRSIDE_CACHE_WORKERS": "2"}, database=database) as system:
+        workers = {"CHAIRSIDE_CACHE_WORKERS": str(WORKERS)}
+        async with new_system(workers, database=database) as system:
             yield system
