@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision
+from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision, workers
 from benchmarks.analytics import AnalyticsError
 from benchmarks.h2load import DriverError
 from benchmarks.hit import HitError
 from benchmarks.long_history import BARBERS, MOST
 from benchmarks.precision import PrecisionError
 from benchmarks.report import Section, show, write
+from benchmarks.workers import WorkersError
 from devstack.children import ChildError
 
 __all__: list[str] = []
@@ -35,6 +36,9 @@ _INVALIDATE_ROUNDS = 20
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
+_WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
+
+_FAILURES = (DriverError, ChildError, AnalyticsError, HitError, PrecisionError, WorkersError)
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -44,7 +48,14 @@ def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
     for benchmark in benchmarks:
         try:
             sections = asyncio.run(benchmark)
-        except (DriverError, ChildError, AnalyticsError, HitError, PrecisionError) as error:
+        except (
+            DriverError,
+            ChildError,
+            AnalyticsError,
+            HitError,
+            PrecisionError,
+            WorkersError,
+        ) as error:
             console.print(str(error), style="red")
             raise typer.Exit(1) from None
         for section in sections:
@@ -111,6 +122,15 @@ def analytics_command(
     _run(analytics.measure(appointments, rounds))
 
 
+@cli.command(name="workers")
+def workers_command(
+    rounds: Rounds = _WORKER_ROUNDS,
+    calls: Annotated[int, typer.Option(min=1000, help="Calls of each round.")] = _WORKER_CALLS,
+) -> None:
+    """Measure hits in memory with one worker and with two on one port."""
+    _run(workers.measure(rounds, calls))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
@@ -118,6 +138,7 @@ def all_command() -> None:
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
+        workers.measure(_WORKER_ROUNDS, _WORKER_CALLS),
         mutations.measure(9),
         precision.measure(precision.SALON, _STRIDE),
         analytics.measure(MOST, _ANALYTICS_ROUNDS),

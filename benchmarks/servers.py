@@ -35,6 +35,7 @@ __all__ = [
     "serve_booking",
     "serve_cache",
     "stand",
+    "usable_cores",
 ]
 
 DATABASE = "benchmark"
@@ -43,7 +44,7 @@ _START_SECONDS = 20.0
 
 
 @cache
-def _cores() -> list[int]:
+def usable_cores() -> list[int]:
     """Return the cores we had at first; none where a process cannot be bound to one."""
     if not hasattr(os, "sched_getaffinity"):
         return []
@@ -142,7 +143,7 @@ class Stand:
 @asynccontextmanager
 async def stand() -> AsyncIterator[Stand]:
     """Start what the services need. With one core only, all share it."""
-    cores = _cores()
+    cores = usable_cores()
     server_core = cores[-1:] if len(cores) > 1 else []
     with (
         tempfile.TemporaryDirectory(prefix="chairside-benchmark-") as name,
@@ -195,7 +196,8 @@ def serve_cache(
 ) -> MeasuredService:
     """Return the cache service, to be entered; access log and metrics are on.
 
-    It runs on the stand's core for servers, or on these `cores`. `memory_bytes` 0 has every hit come from Valkey; None is the default.
+    It runs on the stand's core for servers, or on these `cores`. `memory_bytes` 0 has every
+    hit come from Valkey; None is the default.
     """
     memory = {} if memory_bytes is None else {"CHAIRSIDE_CACHE_MEMORY_BYTES": str(memory_bytes)}
     return MeasuredService(

@@ -10,6 +10,7 @@ from io import StringIO
 from select import PIPE_BUF
 
 import pytest
+import structlog
 
 from devstack.services import environment
 from service_kit import logs
@@ -119,6 +120,7 @@ def test_a_long_traceback_is_told_in_parts(capsys: pytest.CaptureFixture[str]) -
         logging.getLogger("test").info("short")
     finally:
         root.handlers, root.level = before, level
+        structlog.reset_defaults()
     *parts, short = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert len(parts) > 1
     assert text in "".join(part["exception"] for part in parts)
