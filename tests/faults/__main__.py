@@ -38,6 +38,7 @@ class _Run:
     seed: int
     rates: Rates
     kinds: Pattern[str]
+    workers: int
     output: Path
     markdown: Path | None
 
@@ -48,6 +49,7 @@ class _Run:
         return (
             f"python -m tests.faults --seconds {self.seconds:g} --seed {self.seed}"
             f" --reads {rates.reads:g} --writes {rates.writes:g} --woken {rates.woken}"
+            + (f" --workers {self.workers}" if self.workers > 1 else "")
         )
 
 
@@ -58,7 +60,8 @@ async def _run(directory: Path, run: _Run) -> bool:
     while True:
         own = directory / f"cluster-{len(given_up)}"
         try:
-            async with Cluster(own, Random(run.seed)) as cluster:  # noqa: S311 - seeded
+            random = Random(run.seed)  # noqa: S311 - seeded
+            async with Cluster(own, random, workers=run.workers) as cluster:
                 await _rounds(cluster, run, console, rounds, began)
                 found = summary(rounds, await cluster.metrics(), cluster.logged_errors())
             break
@@ -110,12 +113,13 @@ def main(  # noqa: PLR0917 - its options
     writes: Annotated[float, typer.Option(help="Mutations a second.")] = 12.0,
     woken: Annotated[int, typer.Option(help="Calls that an acknowledgement wakes, twice.")] = 8,
     faults: Annotated[str, typer.Option(help="Which kinds: a regular expression.")] = ".",
+    workers: Annotated[int, typer.Option(min=1, help="Of each of the two cache services.")] = 1,
     output: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("build/soak.json"),
     markdown: Annotated[Path | None, typer.Option(help="Where a table for readers goes.")] = None,
 ) -> None:
     """Attack the system, and check what it answered."""
     rates = Rates(reads, writes, woken)
-    run = _Run(seconds, least, seed, rates, re.compile(faults), output, markdown)
+    run = _Run(seconds, least, seed, rates, re.compile(faults), workers, output, markdown)
     with tempfile.TemporaryDirectory(prefix="chairside-faults-") as name:
         Path(name).chmod(0o755)  # Postgres may run as another user.
         held = asyncio.run(_run(Path(name), run))

@@ -33,10 +33,14 @@ class Cluster:
     """Two cache and two booking processes, Valkey with a replica, Postgres; a context manager.
 
     `proxies` has each link's two proxies. `broken` is a file that names the rule which the
-    cache processes break (see `broken.py`); without it they are what they are.
+    cache processes break (see `broken.py`); without it they are what they are. Each cache
+    process may be a supervisor with so many `workers`.
     """
 
-    def __init__(self, directory: Path, random: Random, *, broken: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, random: Random, *, broken: Path | None = None, workers: int = 1
+    ) -> None:
+        self.workers = workers
         self.postgres = PostgresServer(directory / "postgres", durable=False)
         self.valkeys = Valkeys(directory, random)
         self.caches: list[ServiceProcess] = []
@@ -119,7 +123,7 @@ class Cluster:
                 databases.CACHE_ROLE, ports["cache-postgres"]
             ),
             "CHAIRSIDE_CACHE_REDIS_URL": f"redis://127.0.0.1:{ports['cache-redis']}/0",
-            "CHAIRSIDE_CACHE_WORKERS": "1",
+            "CHAIRSIDE_CACHE_WORKERS": str(self.workers),
         }
         if self._broken is not None:
             # A busy machine is not Redis's fault: a load past the store would break no rule.

@@ -203,4 +203,5 @@ async def _heal(process: Child, struck: list[Link], *, kill: bool) -> None:
         await process.wait()
         await process.start()
     elif struck:
-        process.signal(signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGCONT)

@@ -18,9 +18,10 @@ from tests.faults.scene import Effect, Fault, Scene
 __all__ = ["other_faults", "service_faults"]
 
 
-def service_faults() -> dict[str, Fault]:
+def service_faults(*, workers: int = 1) -> dict[str, Fault]:
     """Return the faults of our own processes by their kinds; not two of them at a time."""
-    return {
+    of_one = {"cache worker killed": _worker_killed, "cache worker frozen": _worker_frozen}
+    return (of_one if workers > 1 else {}) | {
         "cache killed": _killed(lambda scene: scene.random.choice(scene.cluster.caches)),
         "booking killed": _killed(lambda scene: scene.random.choice(scene.cluster.bookings)),
         "cache frozen": _frozen(lambda scene: scene.random.choice(scene.cluster.caches)),
@@ -69,6 +70,32 @@ def _frozen(choose: Callable[[Scene], Child]) -> Fault:
                     one.resume()
 
     return fault
+
+
+def _worker(scene: Scene) -> psutil.Process:
+    head = psutil.Process(scene.random.choice(scene.cluster.caches).pid)
+    return scene.random.choice(head.children())
+
+
+@asynccontextmanager
+async def _worker_killed(scene: Scene) -> AsyncIterator[Effect]:
+    """Kill one worker; whoever comes in its place heals it, and not we."""
+    worker = _worker(scene)
+    worker.kill()
+    yield lambda: asyncio.sleep(0, int(not worker.is_running()))
+
+
+@asynccontextmanager
+async def _worker_frozen(scene: Scene) -> AsyncIterator[Effect]:
+    """Freeze one worker, while the others go on on the same port."""
+    worker = _worker(scene)
+    worker.suspend()
+    stopped = await _stopped([worker])
+    try:
+        yield lambda: asyncio.sleep(0, stopped)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            worker.resume()
 
 
 async def _stopped(processes: list[psutil.Process]) -> int:

@@ -25,6 +25,7 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # else channels to one address are one connection
 )
 _READ_SECONDS = 1.0
 _WRITE_SECONDS = 4.0
@@ -53,7 +54,8 @@ class Load:
 
     Writes go into the history, answers of reads into `answered`. `cancelling` makes
     clients give up half their calls. `counts` tells calls begun, `shed`, `failed`,
-    `cancelled`, and mutations by outcome. An async context manager.
+    `cancelled`, and mutations by outcome. Reads go over so many `connections` to each
+    cache process, and so to its workers. An async context manager.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Load:
         *,
         caches: Sequence[str],
         bookings: Sequence[str],
+        connections: int = 1,
         patience: float = _READ_SECONDS,
     ) -> None:
         self._patience = patience
@@ -77,8 +80,9 @@ class Load:
         self._mutator = mutator
         self._random = random
         self._targets = caches, bookings
+        self._connections = connections
         self._stack = AsyncExitStack()
-        self._caches: list[grpc.aio.Channel] = []
+        self._caches: list[list[grpc.aio.Channel]] = []
         self._bookings: list[grpc.aio.Channel] = []
         self._open = [0] * len(caches)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,11 +90,15 @@ class Load:
         self._time = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
-        for targets, channels in zip(self._targets, (self._caches, self._bookings), strict=True):
-            for target in targets:
-                channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-                channels.append(await self._stack.enter_async_context(channel))
+        caches, bookings = self._targets
+        for target in caches:
+            self._caches.append([await self._channel(target) for _ in range(self._connections)])
+        self._bookings += [await self._channel(target) for target in bookings]
         return self
+
+    async def _channel(self, target: str) -> grpc.aio.Channel:
+        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        return await self._stack.enter_async_context(channel)
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
@@ -141,7 +149,7 @@ class Load:
         self.counts["reads"] += 1
         started = self._time()
         try:
-            channel = self._caches[process]
+            channel = self._caches[process][self.counts["reads"] % self._connections]
             path = f"/chairside.cache.v1.CacheService/{call.method}"
             request = call.request if after is None else call.after(after.token)
             raw = await self._patient(channel.unary_unary(path)(request, timeout=self._patience))

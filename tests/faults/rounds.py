@@ -33,6 +33,8 @@ __all__ = ["Round", "grids", "play"]
 
 _QUIET = G2_SECONDS + 1.0
 _PATIENCE = 30.0
+_CONNECTIONS = 3
+"""For each worker: the kernel chooses whose each is."""
 _TOTALS = "SELECT count(*) FROM client_days WHERE organization_id = $1"
 _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid < $2::text::xid8)"
 
@@ -77,6 +79,7 @@ async def play(
         random,
         caches=[process.address for process in cluster.caches],
         bookings=[process.address for process in cluster.bookings],
+        connections=1 if cluster.workers == 1 else _CONNECTIONS * cluster.workers,
     )
     scene = Scene(cluster, load, shop, Random(seed + 2))  # noqa: S311
 
@@ -86,7 +89,7 @@ async def play(
     lanes = [
         {kind: fault for kind, fault in lane.items() if kinds.search(kind)}
         for lane in (
-            service_faults() | failpoints(),
+            service_faults(workers=cluster.workers) | failpoints(),
             other_faults() | valkey_faults() | link_faults(),
         )
     ]
