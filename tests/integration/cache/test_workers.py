@@ -13,6 +13,7 @@ import grpc
 import psutil
 import pytest
 
+from cache_service.telemetry.counts import OVER_WORKERS
 from chairside.cache.v1 import types_pb2
 from tests.conftest import NewDatabase
 from tests.integration.cache.crew import WORKERS, Crew, open_crew
@@ -62,6 +63,7 @@ async def test_workers_answer_on_one_port_as_one_service(crew: Crew) -> None:
     async with crew.each() as workers:
         assert len(workers) == WORKERS
     assert len(crew.pids()) == WORKERS
+    assert set(OVER_WORKERS) <= crew.metrics().keys()  # what is said there is of gauges there are
     assert await crew.connection.fetchval("SELECT count(*) FROM members") >= WORKERS
     events = [json.loads(line)["event"] for line in crew.process.output().splitlines()]
     assert events[0] == "settings"
@@ -104,7 +106,7 @@ async def test_a_killed_worker_is_replaced_and_no_count_goes_backwards(crew: Cre
             for _ in range(10):
                 await ask(worker, shop)
         told = crew.metrics()
-        assert told[name] == before[name] + 10 * WORKERS
+        assert told[name] == before.get(name, 0) + 10 * WORKERS
         victim = crew.pids()[0]
         os.kill(victim, signal.SIGKILL)
 
@@ -138,18 +140,18 @@ async def test_metrics_answer_while_a_worker_hangs(crew: Crew) -> None:
     try:
         began = time.monotonic()
         told = await asyncio.to_thread(crew.metrics)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2
     finally:
         os.kill(victim, signal.SIGCONT)
     assert told["chairside_cache_workers"] == WORKERS
     assert told["chairside_cache_workers_silent"] == 1
-    # The others may call for its expulsion meanwhile; nobody reads.
-    assert told["chairside_cache_reads_total"] == before["chairside_cache_reads_total"]
+    name = "grpc_server_handled_total"  # nobody calls meanwhile
+    assert told[name] == before[name] > 0
     await crew.healthy()
     assert crew.pids()[-1] == victim
 
 
-async def _stop(crew: Crew, how: str) -> None:
+def _stop(crew: Crew, how: str) -> None:
     if how == "SIGTERM":
         crew.process.signal(signal.SIGTERM)
     else:  # as a terminal does, to the whole group
@@ -173,7 +175,7 @@ async def test_a_drain_lets_calls_of_every_worker_end(own_crew: Crew, how: str) 
             return bool(waiting >= WORKERS)
 
         await eventually(all_wait)
-        await _stop(own_crew, how)
+        _stop(own_crew, how)
 
         async def drain() -> bool:
             return len(own_crew.events("draining")) == WORKERS + 1
