@@ -14,7 +14,7 @@ from devstack.children import Child
 
 __all__ = ["ServiceProcess", "environment"]
 
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 

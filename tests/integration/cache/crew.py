@@ -72,7 +72,7 @@ class Crew:
                 and told["chairside_cache_lease_held"] == 1
             )
 
-        await eventually(all_hold, seconds=30)
+        await eventually(all_hold, seconds=90)
 
     @asynccontextmanager
     async def each(self) -> AsyncIterator[list[Cache]]:

@@ -116,7 +116,7 @@ async def test_a_killed_worker_is_replaced_and_no_count_goes_backwards(crew: Cre
             restarts = "chairside_cache_worker_restarts_total"
             return seen[restarts] == before[restarts] + 1
 
-        await eventually(replaced, seconds=30)
+        await eventually(replaced, seconds=90)
         await crew.healthy()
     assert victim not in crew.pids()
     assert (crew.events("worker ended")[-1]["pid"], crew.events("worker ended")[-1]["code"]) == (
