@@ -27,7 +27,7 @@ class CacheGateway:
         """
         log = structlog.get_logger("booking_service.cache")
         try:
-            await self._client.invalidate(events, timeout)
+            await self._client.invalidate_events(events, timeout)
         except grpc.aio.AioRpcError as error:
             self._outcomes["failed"] += 1
             if self._reachable:

@@ -1,17 +1,29 @@
-"""Calls to the cache service: one channel, explicit timeouts, no silent retries."""
+"""The typed client: every method of the contract."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import random
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 from google.protobuf.json_format import Parse
+from google.protobuf.message import Message
 
-from chairside.cache.v1 import cache_service_pb2 as messages
+from cache_service.client.calling import Calls
+from cache_service.client.joining import Joiner
+from cache_service.client.near import Near
+from cache_service.client.reads import READS, Read
+from cache_service.client.remembered import Tokens
+from cache_service.client.watching import Watcher
+from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from chairside.cache.v1.events_pb2 import Event
+from service_kit.clock import elapsed
+from service_kit.wire import bytes_field
 
 if TYPE_CHECKING:
     # A type of the stubs' own: at run time there is one stub for both kinds of channel.
@@ -27,18 +39,43 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+_Response = TypeVar("_Response", bound=Message)
 
 
 class CacheClient:
-    """Typed calls of the cache service at `target` (host:port).
+    """Typed calls of the cache service at `target` (host:port, or any gRPC target).
 
-    Timeouts are in seconds. A call that fails raises grpc.aio.AioRpcError, whose
-    trailing metadata carry the rich status.
+    Every call has a deadline, `timeout` in seconds or the client's own, and raises
+    grpc.aio.AioRpcError, whose trailing metadata carry the rich status; the contract says
+    which. UNAVAILABLE is retried within the deadline, and so is RESOURCE_EXHAUSTED where the
+    service says when: every method may be repeated.
+
+    Reads of one tick of the event loop go out as one call. A read with a `max_staleness` of
+    at least `near_lease` seconds may be answered by the client itself (SOURCE_NEAR): its
+    answer was, at some moment within the last `near_lease` seconds, not older than anything
+    acknowledged before that moment. `near_ttl` bounds in seconds how long one is kept, and
+    `near_bytes` the memory; 0 keeps none. See docs/client.md.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout: float = 10.0,
+        near_bytes: int = 16 * 1024 * 1024,
+        near_lease: float = 1.0,
+        near_ttl: float = 5.0,
+    ) -> None:
+        self._timeout = timeout
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        self._stub: CacheServiceAsyncStub = CacheServiceStub(self._channel)
+        stub: CacheServiceAsyncStub = CacheServiceStub(self._channel)
+        self._calls = Calls(self._channel, sleep=asyncio.sleep, jitter=random.random)
+        self._tokens = Tokens(elapsed)
+        self._near = Near(near_bytes, lease=near_lease, ttl=near_ttl, clock=elapsed)
+        self._watcher = Watcher(
+            self._near, partial(stub.Watch, pb.WatchRequest()), clock=elapsed, jitter=random.random
+        )
+        self._joiner = Joiner(self._calls, self._near)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,30 +89,160 @@ class CacheClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the channel; calls under way are cancelled."""
+        """Close the channel and the stream; reads under way fail with CANCELLED."""
+        await self._watcher.close()
+        await self._joiner.close()
         await self._channel.close()
 
-    async def invalidate(self, events: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - of the RPC
-        """Invalidate what events touch, given as the JSON that the outbox holds.
+    def saw(self, organization_id: int, token: bytes) -> None:
+        """Remember the token of a mutation or of an error that this process was given.
 
-        Returns once no default read can be older than they are.
+        Reads of that organization that ask for no consistency of their own carry it for a
+        minute, unless its mutation was applied when it was given, which every read sees
+        anyway. More than one at a time cannot be carried: such reads go to the database.
         """
+        self._tokens.saw(organization_id, token)
+
+    def get_availability(
+        self, request: pb.GetAvailabilityRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.GetAvailabilityResponse]:
+        """Read the free slots of barbers on local days."""
+        return self._read(READS["get_availability"], request, timeout)
+
+    def get_analytics(
+        self, request: pb.GetAnalyticsRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.GetAnalyticsResponse]:
+        """Read a report."""
+        return self._read(READS["get_analytics"], request, timeout)
+
+    def get_schedule(
+        self, request: pb.GetScheduleRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.GetScheduleResponse]:
+        """Read a barber's hours from today on."""
+        return self._read(READS["get_schedule"], request, timeout)
+
+    def get_booked_slots(
+        self, request: pb.GetBookedSlotsRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.GetBookedSlotsResponse]:
+        """Read a barber's busy times."""
+        return self._read(READS["get_booked_slots"], request, timeout)
+
+    def get_user_data(
+        self, request: pb.GetUserDataRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.GetUserDataResponse]:
+        """Read a client in short."""
+        return self._read(READS["get_user_data"], request, timeout)
+
+    def list_appointments(
+        self, request: pb.ListAppointmentsRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.ListAppointmentsResponse]:
+        """Read a page of appointments, by start time."""
+        return self._read(READS["list_appointments"], request, timeout)
+
+    def list_clients(
+        self, request: pb.ListClientsRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.ListClientsResponse]:
+        """Read a page of clients, by id."""
+        return self._read(READS["list_clients"], request, timeout)
+
+    def list_services(
+        self, request: pb.ListServicesRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.ListServicesResponse]:
+        """Read a page of services, by id."""
+        return self._read(READS["list_services"], request, timeout)
+
+    def list_barbers(
+        self, request: pb.ListBarbersRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.ListBarbersResponse]:
+        """Read a page of barbers, by id."""
+        return self._read(READS["list_barbers"], request, timeout)
+
+    def batch_get(
+        self, request: pb.BatchGetRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.BatchGetResponse]:
+        """Read up to 256 at once, each with its own outcome: one that fails fails alone.
+
+        Seldom needed: plain reads of one tick are joined by themselves.
+        """
+        if self._tokens:
+            carrying = pb.BatchGetRequest()
+            carrying.CopyFrom(request)
+            for one in carrying.reads:
+                if (field := one.WhichOneof("read")) is not None:
+                    read = getattr(one, field)
+                    read.MergeFromString(self._demanded(READS[field], read))
+            request = carrying
+        return self._call("BatchGet", request, pb.BatchGetResponse, timeout)
+
+    def invalidate(
+        self, request: pb.InvalidateRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.InvalidateResponse]:
+        """Drop every answer that events, tags or a scope touch; return once that is done.
+
+        No default read that starts afterwards is older than the database was before.
+        """
+        return self._call("Invalidate", request, pb.InvalidateResponse, timeout)
+
+    async def invalidate_events(self, events: Sequence[str], timeout: float | None = None) -> None:  # noqa: ASYNC109 - of all its RPCs
+        """Invalidate what events touch, any number, given as the JSON that the outbox holds."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (self._timeout if timeout is None else timeout)
         for at in range(0, len(events), _EVENTS_PER_CALL):
             parsed = [Parse(event, Event()) for event in events[at : at + _EVENTS_PER_CALL]]
-            await self._stub.Invalidate(messages.InvalidateRequest(events=parsed), timeout=timeout)
+            await self.invalidate(pb.InvalidateRequest(events=parsed), end - loop.time())
 
-    async def get_availability(
-        self,
-        request: messages.GetAvailabilityRequest,
-        timeout: float,  # noqa: ASYNC109 - of the RPC
-    ) -> messages.GetAvailabilityResponse:
-        """Read free slots."""
-        return await self._stub.GetAvailability(request, timeout=timeout)
+    def warm(
+        self, request: pb.WarmRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.WarmResponse]:
+        """Fill the availability of barbers ahead of the first reader."""
+        return self._call("Warm", request, pb.WarmResponse, timeout)
 
-    async def get_analytics(
+    def explain(
+        self, request: pb.ExplainRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.ExplainResponse]:
+        """Tell of every entry that a read touches why it hits or misses now.
+
+        The read is explained as it is given, without a token of the client's own.
+        """
+        return self._call("Explain", request, pb.ExplainResponse, timeout)
+
+    def get_stats(
+        self, request: pb.GetStatsRequest, timeout: float | None = None
+    ) -> Coroutine[Any, Any, pb.GetStatsResponse]:
+        """Read what the process that answers has counted since it started."""
+        return self._call("GetStats", request, pb.GetStatsResponse, timeout)
+
+    async def _read(self, read: Read, request: Any, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
+        raw: bytes = request.SerializeToString()
+        asked = None
+        if request.HasField("consistency"):
+            found = self._near.get(read, request.organization_id, raw)
+            if found is not None:
+                return found
+            keep = self._near.allows(request.consistency)
+            if keep:
+                self._watcher.start()
+                asked = self._near.asks(read, request.organization_id, raw, keep)
+        if self._tokens:
+            raw += self._demanded(read, request)
+        seconds = self._timeout if timeout is None else timeout
+        return await self._joiner.add(read, raw, seconds, asked)
+
+    def _demanded(self, read: Read, request: Any) -> bytes:  # noqa: ANN401 - as above
+        """Return the consistency that a read must carry, serialised behind its request."""
+        if request.consistency.WhichOneof("requirement") is not None:
+            return b""
+        demand = self._tokens.demand(request.organization_id)
+        return b"" if demand is None else bytes_field(read.consistency, demand.SerializeToString())
+
+    async def _call(
         self,
-        request: messages.GetAnalyticsRequest,
-        timeout: float,  # noqa: ASYNC109 - of the RPC
-    ) -> messages.GetAnalyticsResponse:
-        """Read a report."""
-        return await self._stub.GetAnalytics(request, timeout=timeout)
+        method: str,
+        request: Message,
+        response: type[_Response],
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> _Response:
+        seconds = self._timeout if timeout is None else timeout
+        return response.FromString(
+            await self._calls.call(method, request.SerializeToString(), seconds)
+        )

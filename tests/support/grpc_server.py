@@ -25,6 +25,7 @@ SERVICE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"]
 class Served:
     """What a test asks and looks at."""
 
+    address: str
     channel: grpc.aio.Channel
     calls: Calls
     metrics: Metrics
@@ -57,8 +58,9 @@ async def serve_here(
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield Served(channel, calls, metrics, log)
+            address = f"127.0.0.1:{port}"
+            async with grpc.aio.insecure_channel(address) as channel:
+                yield Served(address, channel, calls, metrics, log)
         finally:
             await server.stop(None)
             await calls.leftovers.settle(5)

@@ -1,0 +1,78 @@
+"""Calls with a deadline, repeated where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc
+
+from cache_service.client.errors import retry_delay
+from chairside.cache.v1 import cache_service_pb2
+
+__all__ = ["Calls", "pause"]
+
+_SERVICE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"].full_name
+_ATTEMPTS = 3
+"""A service in trouble is asked three times as often at the most."""
+_FIRST_PAUSE = 0.05
+_SPREAD = 0.25
+"""Pauses are longer by up to this part, so that those who failed together do not return so."""
+
+
+def pause(error: grpc.aio.AioRpcError, attempt: int, jitter: float) -> float | None:
+    """Return the seconds until the next attempt; None if there is to be none.
+
+    UNAVAILABLE and a refusal of excess did nothing, and are repeated; the latter only as
+    the service invites. `jitter` is in [0, 1).
+    """
+    invited = retry_delay(error)
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        seconds = _FIRST_PAUSE * 2 ** (attempt - 1) if invited is None else invited
+    elif error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and invited is not None:
+        seconds = invited
+    else:
+        return None
+    return seconds * (1 + _SPREAD * jitter)
+
+
+class Calls:
+    """Unary calls of the cache service over one channel, from bytes to bytes.
+
+    All of its methods may be repeated: they read, or what they do twice is as if done once.
+    A retryPolicy of gRPC's own would not do: it knows no RetryInfo.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._channel = channel
+        self._sleep = sleep
+        self._jitter = jitter
+        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    async def call(self, method: str, request: bytes, seconds: float) -> bytes:
+        """Call within `seconds`, which the service is told; raises grpc.aio.AioRpcError.
+
+        The error is that of the last attempt, given at once if the next could not begin in time.
+        """
+        callable_ = self._methods.get(method)
+        if callable_ is None:
+            callable_ = self._channel.unary_unary(f"/{_SERVICE}/{method}")
+            self._methods[method] = callable_
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        attempt = 1
+        while True:
+            try:
+                return await callable_(request, timeout=max(0.0, end - loop.time()))
+            except grpc.aio.AioRpcError as error:
+                wait = pause(error, attempt, self._jitter())
+                if wait is None or attempt == _ATTEMPTS or loop.time() + wait >= end:
+                    raise
+            await self._sleep(wait)
+            attempt += 1

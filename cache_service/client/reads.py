@@ -1,0 +1,53 @@
+"""The reads of the contract: how each is called, alone and in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message_factory import GetMessageClass
+
+from chairside.cache.v1 import cache_service_pb2 as pb
+
+__all__ = ["READS", "Read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A method that reads: its `name`, and the field of a batch that carries it.
+
+    `mark` tells it apart in keys, `consistency` is the number of the request's field of
+    that name, `parse` makes the response of its bytes. `slow` ones are kept out of the
+    batches of the others: a report that is not cached takes a hundred times as long.
+    """
+
+    name: str
+    field: str
+    number: int
+    mark: str
+    consistency: int
+    parse: Callable[[bytes], Any]
+    slow: bool
+
+
+def _reads() -> Mapping[str, Read]:
+    fields = {one.message_type: one for one in pb.BatchRead.DESCRIPTOR.fields}
+    found = {}
+    for method in pb.DESCRIPTOR.services_by_name["CacheService"].methods:
+        field = fields.get(method.input_type)
+        if field is not None:
+            found[field.name] = Read(
+                name=method.name,
+                field=field.name,
+                number=field.number,
+                mark=chr(field.number),
+                consistency=method.input_type.fields_by_name["consistency"].number,
+                parse=GetMessageClass(method.output_type).FromString,
+                slow=field.name == "get_analytics",
+            )
+    return found
+
+
+READS = _reads()
+"""By their fields in a batch, which are named as this client's methods are."""

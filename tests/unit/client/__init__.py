@@ -1,0 +1,1 @@
+"""Tests of the Python client, over a fake cache service and a clock of their own."""

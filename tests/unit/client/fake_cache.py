@@ -1,0 +1,155 @@
+"""A cache service that answers as a test tells it to, and a client of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import status_pb2
+
+from cache_service.client import CacheClient
+from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1 import types_pb2
+from service_kit.errors import ServiceError, Unavailable
+from service_kit.rpc import Context
+from service_kit.status import trailing_metadata
+from tests.support.grpc_server import serve_here
+
+__all__ = ["FakeCache", "Stream", "ask", "client_of", "slots_of"]
+
+Answer = Callable[[Any], Awaitable[Any]]
+
+
+class Stream:
+    """One open Watch: what a test says goes out on it."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[pb.WatchResponse | None] = asyncio.Queue()
+        self.ended = asyncio.Event()
+
+    def beat(self, elapsed: float, process: str = "p1") -> None:
+        """Send a heartbeat."""
+        span = Duration()
+        span.FromNanoseconds(int(elapsed * 1e9))
+        self.messages.put_nowait(pb.WatchResponse(elapsed=span, process=process))
+
+    def tell(self, *tags: str, organization_id: int = 1) -> None:
+        """Tell of invalidated tags."""
+        self.messages.put_nowait(pb.WatchResponse(tags=tags, organization_id=organization_id))
+
+    def tell_everything(self) -> None:
+        """Say that anything may be old."""
+        self.messages.put_nowait(pb.WatchResponse(everything=True))
+
+    def end(self) -> None:
+        """End it as a server without a lease does."""
+        self.messages.put_nowait(None)
+
+
+class FakeCache:
+    """Answers reads by `answer`, alone and in batches, and keeps what it was asked.
+
+    `gate` holds back every answer while it is not set; `process` and `tags` are what a
+    batch says of its answers.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.seconds: list[float | None] = []
+        self.ends: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.answer: Answer = self.echo
+        self.process = "p1"
+        self.tags: Callable[[Any], list[str]] = lambda _request: ["organization", "day"]
+        self.streams: list[Stream] = []
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods called, in order."""
+        return [name for name, _ in self.calls]
+
+    async def echo(self, request: Any) -> Any:
+        """Answer with the service asked for as the one barber's id."""
+        return slots_of(getattr(request, "service_id", 0))
+
+    async def _take(self, method: str, request: Any, context: Context) -> None:
+        self.calls.append((method, request))
+        self.seconds.append(context.time_remaining())
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.ends.append("cancelled")
+            raise
+
+    async def GetAvailability(self, request: Any, context: Context) -> Any:
+        """Answer one read."""
+        await self._take("GetAvailability", request, context)
+        return await self.answer(request)
+
+    async def GetAnalytics(self, request: Any, context: Context) -> Any:
+        """Answer one report with nothing in it."""
+        await self._take("GetAnalytics", request, context)
+        return pb.GetAnalyticsResponse()
+
+    async def Invalidate(self, request: Any, context: Context) -> Any:
+        """Invalidate nothing."""
+        await self._take("Invalidate", request, context)
+        await self.answer(request)
+        return pb.InvalidateResponse(tags_invalidated=len(request.events))
+
+    async def BatchGet(self, request: Any, context: Context) -> Any:
+        """Answer many reads, each with its own outcome."""
+        await self._take("BatchGet", request, context)
+        reply = pb.BatchGetResponse(process=self.process if request.with_tags else "")
+        for read in request.reads:
+            reply.results.append(await self._result(read, with_tags=request.with_tags))
+        return reply
+
+    async def _result(self, read: pb.BatchRead, *, with_tags: bool) -> pb.BatchResult:
+        asked = getattr(read, str(read.WhichOneof("read")))
+        try:
+            if isinstance(asked, pb.GetAnalyticsRequest):
+                return pb.BatchResult(get_analytics=pb.GetAnalyticsResponse())
+            found = await self.answer(asked)
+        except ServiceError as error:
+            ((_, raw),) = trailing_metadata(error)
+            return pb.BatchResult(error=status_pb2.Status.FromString(raw))
+        return pb.BatchResult(get_availability=found, tags=self.tags(asked) if with_tags else [])
+
+    async def Watch(self, request: Any, context: Context) -> AsyncIterator[pb.WatchResponse]:
+        """Send what the test says."""
+        stream = Stream()
+        self.streams.append(stream)
+        try:
+            while (message := await stream.messages.get()) is not None:
+                yield message
+            raise Unavailable("NO_LEASE", "gone", retry_after=0.01)
+        finally:
+            stream.ended.set()
+
+
+@asynccontextmanager
+async def client_of(fake: FakeCache, **settings: Any) -> AsyncIterator[CacheClient]:
+    """Serve the fake, and connect a client."""
+    async with serve_here(fake) as served, CacheClient(served.address, **settings) as client:
+        yield client
+
+
+def ask(
+    service_id: int = 1, *, staleness: float | None = None, organization_id: int = 1
+) -> pb.GetAvailabilityRequest:
+    """Make a read that differs from others by its service."""
+    request = pb.GetAvailabilityRequest(organization_id=organization_id, service_id=service_id)
+    if staleness is not None:
+        request.consistency.max_staleness.FromNanoseconds(int(staleness * 1e9))
+    return request
+
+
+def slots_of(barber_id: int, **info: Any) -> pb.GetAvailabilityResponse:
+    """Make an answer that tells which it is by a barber's id."""
+    return pb.GetAvailabilityResponse(
+        barbers=[types_pb2.BarberAvailability(barber_id=barber_id)],
+        cache_info=types_pb2.CacheInfo(source=types_pb2.SOURCE_REDIS, **info),
+    )
