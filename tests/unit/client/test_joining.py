@@ -186,7 +186,7 @@ async def test_each_caller_has_its_own_deadline() -> None:
         assert barber(await long) == 2
     assert fake.methods == ["BatchGet"]
     assert fake.seconds[0] is not None
-    assert 4 < fake.seconds[0] <= 5
+    assert 4 < fake.seconds[0] < 5.1, "clocks of two parties"
 
 
 async def test_every_call_has_a_deadline() -> None:
@@ -196,8 +196,7 @@ async def test_every_call_has_a_deadline() -> None:
         await client.get_availability(ask())
         await client.get_availability(ask(), 1.0)
         await client.invalidate(pb.InvalidateRequest())
-    told = [second for second in fake.seconds if second is not None]
-    assert [2 < told[0] <= 3, 0 < told[1] <= 1, 2 < told[2] <= 3] == [True] * 3
+    assert [round(seconds or 0) for seconds in fake.seconds] == [3, 1, 3]
 
 
 async def test_closing_fails_what_is_under_way_and_leaves_nothing_behind() -> None:

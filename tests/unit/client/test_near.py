@@ -1,0 +1,205 @@
+"""What may enter the near cache, what it serves, and when it does not."""
+
+from typing import Any
+
+import pytest
+
+from cache_service.client.near import Near
+from cache_service.client.reads import READS
+from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1 import types_pb2
+from tests.unit.client.fake_cache import ask, slots_of
+
+READ = READS["get_availability"]
+TAGS = ["organization", "day"]
+
+
+class House:
+    """A near cache, its clock, and a watched stream that has told of all until now."""
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self.now = 1000.0
+        self.near = Near(limit, lease=1.0, ttl=5.0, clock=lambda: self.now)
+        self.beat()
+
+    def beat(self, process: str = "p1") -> None:
+        """Hear that all is told up to now."""
+        self.near.watched(process, self.now)
+
+    def asks(self, request: Any) -> Any:
+        """Send the read."""
+        keep = self.near.allows(request.consistency)
+        return self.near.asks(READ, request.organization_id, request.SerializeToString(), keep)
+
+    def keep(self, request: Any, process: str = "p1", **info: Any) -> None:
+        """Send the read and get its answer at once."""
+        self.near.put(self.asks(request), slots_of(request.service_id, **info), TAGS, process)
+
+    def get(self, request: Any) -> Any:
+        """Look."""
+        return self.near.get(READ, request.organization_id, request.SerializeToString())
+
+
+@pytest.fixture
+def house() -> House:
+    """Give the test one."""
+    return House()
+
+
+def test_a_hit_is_the_answer_with_its_source_and_true_age(house: House) -> None:
+    """The age goes on from what the service said, and each hit is a message of its own."""
+    house.keep(ask(7, staleness=30), age={"seconds": 4})
+    house.now += 0.5
+    found = house.get(ask(7, staleness=30))
+    assert found.barbers == slots_of(7).barbers
+    assert found.cache_info.source == types_pb2.SOURCE_NEAR
+    assert found.cache_info.age.ToMilliseconds() == 4500
+    found.barbers.add()
+    assert house.get(ask(7, staleness=30)).barbers == slots_of(7).barbers
+
+
+def test_only_the_same_read_hits(house: House) -> None:
+    """Another question, another freshness, another method or shop is another answer."""
+    house.keep(ask(7, staleness=30))
+    assert house.get(ask(8, staleness=30)) is None
+    assert house.get(ask(7, staleness=29)) is None
+    assert house.get(ask(7, staleness=30, organization_id=2)) is None
+    raw = ask(7, staleness=30).SerializeToString()
+    assert house.near.get(READS["get_schedule"], 1, raw) is None
+
+
+@pytest.mark.parametrize(
+    ("consistency", "seconds"),
+    [
+        (types_pb2.Consistency(), 0),
+        (types_pb2.Consistency(fully_consistent=True), 0),
+        (types_pb2.Consistency(at_least_as_fresh=b"token"), 0),
+        (types_pb2.Consistency(max_staleness={"nanos": 999_000_000}), 0),
+        (types_pb2.Consistency(max_staleness={"seconds": 1}), 1),
+        (types_pb2.Consistency(max_staleness={"seconds": 3}), 3),
+        (types_pb2.Consistency(max_staleness={"seconds": 3600}), 5),
+    ],
+)
+def test_only_reads_that_allow_the_lease_may_be_kept(
+    house: House, consistency: types_pb2.Consistency, seconds: float
+) -> None:
+    """And for no longer than they allow, nor than the cache's own time to live."""
+    assert house.near.allows(consistency) == seconds
+
+
+def test_what_time_changes_is_kept_no_longer_than_the_read_allows(house: House) -> None:
+    """Counted from the sending: a passed slot is offered no longer than that."""
+    house.keep(ask(1, staleness=2), age={"seconds": 600})
+    house.keep(ask(2, staleness=3600))
+    for seconds, served in ((1.9, [True, True]), (2.0, [False, True]), (5.0, [False, False])):
+        house.now = 1000 + seconds
+        house.beat()
+        found = [house.get(ask(1, staleness=2)), house.get(ask(2, staleness=3600))]
+        assert [one is not None for one in found] == served
+
+
+def test_nothing_is_served_on_a_view_older_than_the_lease(house: House) -> None:
+    """Without heartbeats hits end; with the next one they go on."""
+    house.keep(ask(1, staleness=30))
+    house.now += 0.99
+    assert house.get(ask(1, staleness=30))
+    house.now += 0.01
+    assert house.get(ask(1, staleness=30)) is None
+    house.near.watched("p1", house.now - 0.5)
+    assert house.get(ask(1, staleness=30))
+    house.now += 0.5
+    assert house.get(ask(1, staleness=30)) is None
+
+
+def test_a_tag_that_is_told_drops_its_answers_and_no_others(house: House) -> None:
+    """The same name in another shop is another tag."""
+    house.keep(ask(1, staleness=30))
+    house.keep(ask(1, staleness=30, organization_id=2))
+    house.near.told(1, ["other"])
+    assert house.get(ask(1, staleness=30))
+    house.near.told(1, ["day"])
+    assert house.get(ask(1, staleness=30)) is None
+    assert house.get(ask(1, staleness=30, organization_id=2))
+    house.near.told(2, ["organization"])
+    assert len(house.near) == 0
+
+
+@pytest.mark.parametrize("telling", ["tag", "everything", "lost", "another process"])
+def test_what_overtakes_the_reply_keeps_it_out(house: House, telling: str) -> None:
+    """An answer told to be old while it was on its way must not enter: nobody tells again."""
+    asked = house.asks(ask(1, staleness=30))
+    if telling == "tag":
+        house.near.told(1, ["day"])
+    elif telling == "everything":
+        house.near.forget()
+    elif telling == "lost":
+        house.near.lost()
+        house.beat()
+    else:
+        house.beat("p2")
+        house.beat()
+    house.near.put(asked, slots_of(1), TAGS, "p1")
+    assert house.get(ask(1, staleness=30)) is None
+
+
+def test_without_the_marker_the_overtaken_reply_would_be_served(house: House) -> None:
+    """The negative control of the one above: the marker of now lets the old answer in."""
+    asked = house.asks(ask(1, staleness=30))
+    house.near.told(1, ["day"])
+    too_late = house.asks(ask(1, staleness=30)).marker
+    house.near.put(asked._replace(marker=too_late), slots_of(1), TAGS, "p1")
+    assert house.get(ask(1, staleness=30))
+
+
+def test_only_answers_of_the_watched_process_enter(house: House) -> None:
+    """Another may answer from its memory what this one dropped before."""
+    house.keep(ask(1, staleness=30), process="p2")
+    house.keep(ask(2, staleness=30), process="")
+    assert len(house.near) == 0
+    house.keep(ask(1, staleness=30))
+    assert len(house.near) == 1
+
+
+def test_what_is_flagged_stale_or_tells_no_tags_does_not_enter(house: House) -> None:
+    """Nobody would tell when it changes."""
+    house.keep(ask(1, staleness=30), stale=True)
+    house.near.put(house.asks(ask(2, staleness=30)), slots_of(2), [], "p1")
+    assert len(house.near) == 0
+
+
+def test_before_a_stream_was_heard_nothing_is_kept() -> None:
+    """What changed before would be told by nobody."""
+    near = Near(100_000, lease=1.0, ttl=5.0, clock=lambda: 1000.0)
+    assert near.asks(READ, 1, b"", 5.0) is None
+
+
+def test_a_lost_stream_empties_it(house: House) -> None:
+    """Even if another is heard at once."""
+    house.keep(ask(1, staleness=30))
+    house.near.lost()
+    house.beat()
+    assert len(house.near) == 0
+
+
+def test_it_stays_within_its_bytes() -> None:
+    """What was used least lately goes first."""
+    house = House(limit=10_000)
+    for number in range(1, 100):
+        house.keep(ask(number, staleness=30))
+        house.get(ask(1, staleness=30))
+    assert 1 < len(house.near) < 12
+    assert house.get(ask(1, staleness=30))
+    assert house.get(ask(99, staleness=30))
+    assert house.get(ask(50, staleness=30)) is None
+
+
+def test_the_answers_of_every_read_can_be_kept(house: House) -> None:
+    """Each of them has a cache_info and a place in a batch."""
+    for field, read in READS.items():
+        answer = read.parse(b"")
+        assert type(answer).__name__ == f"{read.name}Response"
+        assert field in pb.BatchResult.DESCRIPTOR.fields_by_name
+        house.near.put(house.near.asks(read, 1, b"", 5.0), answer, TAGS, "p1")  # type: ignore[arg-type]
+        found = house.near.get(read, 1, b"")
+        assert found.cache_info.source == types_pb2.SOURCE_NEAR
+    assert len(house.near) == len(READS)
