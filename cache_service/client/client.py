@@ -216,7 +216,7 @@ class CacheClient:
         raw: bytes = request.SerializeToString()
         asked = None
         if request.HasField("consistency"):
-            found = self._near.get(read, request.organization_id, raw)
+            found = self._near.get(read, raw)
             if found is not None:
                 return found
             keep = self._near.allows(request.consistency)

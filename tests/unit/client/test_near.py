@@ -37,7 +37,7 @@ class House:
 
     def get(self, request: Any) -> Any:
         """Look."""
-        return self.near.get(READ, request.organization_id, request.SerializeToString())
+        return self.near.get(READ, request.SerializeToString())
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_only_the_same_read_hits(house: House) -> None:
     assert house.get(ask(7, staleness=29)) is None
     assert house.get(ask(7, staleness=30, organization_id=2)) is None
     raw = ask(7, staleness=30).SerializeToString()
-    assert house.near.get(READS["get_schedule"], 1, raw) is None
+    assert house.near.get(READS["get_schedule"], raw) is None
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,6 @@ def test_the_answers_of_every_read_can_be_kept(house: House) -> None:
         assert type(answer).__name__ == f"{read.name}Response"
         assert field in pb.BatchResult.DESCRIPTOR.fields_by_name
         house.near.put(house.near.asks(read, 1, b"", 5.0), answer, TAGS, "p1")  # type: ignore[arg-type]
-        found = house.near.get(read, 1, b"")
+        found = house.near.get(read, b"")
         assert found.cache_info.source == types_pb2.SOURCE_NEAR
     assert len(house.near) == len(READS)

@@ -50,7 +50,7 @@ class Watch:
 
     def hits(self) -> bool:
         """Tell whether the answer is served."""
-        return self.near.get(READ, 1, RAW) is not None
+        return self.near.get(READ, RAW) is not None
 
     async def heard(self, stream: Stream) -> None:
         """Wait until all that was sent on the stream was heard, and keep the answer again."""

@@ -1,0 +1,119 @@
+"""Values that depend on tags, kept within a bound of bytes, and the marker of step 10.
+
+A value may enter only if none of its tags was invalidated since it was asked for: the marker
+taken then tells. An invalidation that overtakes the reply of a read would otherwise be
+followed by the old answer, for good.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+__all__ = ["Tagged"]
+
+_MARKS_KEPT = 10_000
+_ENTRY_OVERHEAD = 600
+"""Bytes of dicts, tuples and strings around a value; roughly, as measured with tracemalloc."""
+_TAG_OVERHEAD = 120
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+_Tag = tuple[int, str]
+"""An organization and the name of one of its tags."""
+
+
+class _Kept(NamedTuple, Generic[_Value]):
+    value: _Value
+    organization_id: int
+    tags: tuple[str, ...]
+    size: int
+
+
+class Tagged(Generic[_Key, _Value]):
+    """At most `limit` bytes of values, those used least lately going first; 0 keeps none."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[_Key, _Kept[_Value]] = OrderedDict()
+        self._by_tag: defaultdict[_Tag, set[_Key]] = defaultdict(set)
+        # When each tag was last invalidated, in numbers of this process's own.
+        self._marks: OrderedDict[_Tag, int] = OrderedDict()
+        self._now = 0
+        self._floor = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def marker(self) -> int:
+        """Return what a value must be put with, taken before it is asked for."""
+        return self._now
+
+    def get(self, key: _Key) -> _Value | None:
+        """Return the value if it is kept."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        self._kept.move_to_end(key)
+        return kept.value
+
+    def put(
+        self,
+        key: _Key,
+        value: _Value,
+        *,
+        marker: int,
+        organization_id: int,
+        tags: tuple[str, ...],
+        size: int,
+    ) -> None:
+        """Keep a value of `size` bytes, unless one of its tags was invalidated since the marker."""
+        size += _ENTRY_OVERHEAD + _TAG_OVERHEAD * len(tags)
+        if marker < self._floor or size > self._limit:
+            return
+        if any(self._marks.get((organization_id, tag), 0) > marker for tag in tags):
+            return
+        self.discard(key)
+        self._kept[key] = _Kept(value, organization_id, tags, size)
+        self.bytes += size
+        for tag in tags:
+            self._by_tag[organization_id, tag].add(key)
+        while self.bytes > self._limit:
+            self.discard(next(iter(self._kept)))
+
+    def drop(self, organization_id: int, tags: Iterable[str]) -> None:
+        """Forget every value with one of the tags, and refuse those on their way."""
+        self._now += 1
+        for tag in tags:
+            of_tag = organization_id, tag
+            self._marks[of_tag] = self._now
+            self._marks.move_to_end(of_tag)
+            for key in tuple(self._by_tag.get(of_tag, ())):
+                self.discard(key)
+        while len(self._marks) > _MARKS_KEPT:
+            # What is older than a mark that is not kept any more cannot be judged.
+            _, self._floor = self._marks.popitem(last=False)
+
+    def forget(self) -> None:
+        """Forget everything, and refuse what is on its way."""
+        self._now += 1
+        self._floor = self._now
+        self._kept.clear()
+        self._by_tag.clear()
+        self._marks.clear()
+        self.bytes = 0
+
+    def discard(self, key: _Key) -> None:
+        """Forget a value, if it is kept."""
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return
+        self.bytes -= kept.size
+        for tag in kept.tags:
+            of_tag = kept.organization_id, tag
+            keys = self._by_tag[of_tag]
+            keys.discard(key)
+            if not keys:
+                del self._by_tag[of_tag]
