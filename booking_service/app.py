@@ -36,7 +36,9 @@ _FAULTS = (SQLAlchemyError, OSError, ServiceError)
 
 async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
     """Build the service; what must be closed enters the stack, in the order of need."""
-    client = await stack.enter_async_context(CacheClient(settings.cache_target))
+    client = await stack.enter_async_context(
+        CacheClient(settings.cache_target, near_bytes=settings.near_bytes)
+    )
     engines = [
         make_engine(
             settings.database_url,

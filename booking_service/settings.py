@@ -26,6 +26,8 @@ class Settings(ProcessSettings):
     database_url: DatabaseUrl
     # A gRPC target, e.g. host:port or dns:///name:port.
     cache_target: Annotated[str, AfterValidator(_target)] = "127.0.0.1:50051"
+    # Answers of the cache service kept here, for readers who allow staleness; 0: none.
+    near_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
     # A mutation waits so long for the cache, but not past its caller's deadline, and then
     # answers with cache_applied = false. Longer than the cache needs without Redis or with a
     # member that is silent: its patience and the run of a lease, 1.6 s.

@@ -55,10 +55,15 @@ def checked(violations: Violations, request: Any) -> Request:  # noqa: ANN401 - 
 
 
 class Mutating:
-    """Carry checked requests to the mutation path, and its answers back."""
+    """Carry checked requests to the mutation path, and its answers back.
 
-    def __init__(self, mutations: Mutations) -> None:
+    `unapplied` is told the organization and the token of what the cache could not be told in
+    time, so that this process's own reads do not miss it.
+    """
+
+    def __init__(self, mutations: Mutations, unapplied: Callable[[int, bytes], None]) -> None:
         self._mutations = mutations
+        self._unapplied = unapplied
 
     async def mutate(
         self,
@@ -79,6 +84,8 @@ class Mutating:
             return response(**fields).SerializeToString()
 
         answer = await self._mutations.run(request, write, remaining(context, _MARGIN))
+        if not answer.cache_applied:
+            self._unapplied(request.organization_id, answer.token)
         message: Any = response.FromString(answer.response)
         message.token = answer.token
         message.cache_applied = answer.cache_applied

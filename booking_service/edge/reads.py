@@ -1,8 +1,8 @@
 """The methods that only read: one from the database, two through the cache service."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
 import grpc
 
@@ -25,20 +25,20 @@ _MAX_INCOME = 1e9
 class CacheReader(Protocol):
     """Ask the cache service within `timeout` seconds; raises `grpc.aio.AioRpcError`."""
 
-    async def get_availability(
-        self,
-        request: cache_service_pb2.GetAvailabilityRequest,
-        timeout: float,  # noqa: ASYNC109
-    ) -> cache_service_pb2.GetAvailabilityResponse:
+    def get_availability(
+        self, request: cache_service_pb2.GetAvailabilityRequest, timeout: float
+    ) -> Coroutine[Any, Any, cache_service_pb2.GetAvailabilityResponse]:
         """Ask for free slots."""
         ...
 
-    async def get_analytics(
-        self,
-        request: cache_service_pb2.GetAnalyticsRequest,
-        timeout: float,  # noqa: ASYNC109
-    ) -> cache_service_pb2.GetAnalyticsResponse:
+    def get_analytics(
+        self, request: cache_service_pb2.GetAnalyticsRequest, timeout: float
+    ) -> Coroutine[Any, Any, cache_service_pb2.GetAnalyticsResponse]:
         """Ask for a report."""
+        ...
+
+    def saw(self, organization_id: int, token: bytes) -> None:
+        """Have the reads of that organization see what the token stands for."""
         ...
 
 

@@ -20,5 +20,5 @@ class BookingServicer(
     """Serve every method; `service_kit.rpc.register` finds them by their names."""
 
     def __init__(self, mutations: Mutations, reads: Reads, cache: CacheReader) -> None:
-        Appointments.__init__(self, mutations)
+        Appointments.__init__(self, mutations, cache.saw)
         Reading.__init__(self, reads, cache)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -28,6 +29,7 @@ from tests.integration.booking.house import (
     open_shop,
     stamp,
 )
+from tests.support.batching import batch_get
 from tests.support.stack import Database
 
 Answer = Callable[[Any, Context], Awaitable[Any]]
@@ -52,6 +54,10 @@ class FakeCache:
         return await self.answer(request, context)
 
     GetAnalytics = GetAvailability
+
+    async def BatchGet(self, request: Any, context: Context) -> Any:
+        """Answer each read as its method does."""
+        return await batch_get(self, request, context)
 
 
 @pytest.fixture
@@ -196,3 +202,28 @@ async def test_a_dashboard_of_an_unknown_shop_is_not_found(shop: Shop) -> None:
     """Without a day the shop's own is asked for, which an unknown shop does not have."""
     failed = await failure(shop.house.stub.GetDashboard(pb.GetDashboardRequest(organization_id=99)))
     assert (failed.code, failed.resource) == ("NOT_FOUND", "organization")
+
+
+async def test_a_booking_that_the_cache_missed_is_seen_by_the_next_search(
+    reading: tuple[House, Shop, FakeCache],
+) -> None:
+    """The process carries the token of its own unapplied mutation, in that shop alone."""
+    house, shop, fake = reading
+
+    async def missed() -> bool:
+        return False
+
+    async def search(organization_id: int, **fields: Any) -> types.Consistency:
+        asked = pb.SearchAvailabilityRequest(organization_id=organization_id, **fields)
+        await house.stub.SearchAvailability(asked)
+        return fake.questions[-1].consistency  # type: ignore[no-any-return]
+
+    await shop.book(MONDAY + timedelta(hours=2))
+    assert await search(shop.id) == types.Consistency(), "applied, so every read sees it"
+    house.cache.answer = missed
+    booked = await house.stub.CreateAppointment(shop.request(MONDAY + timedelta(hours=4)))
+    assert not booked.cache_applied
+    assert await search(shop.id) == types.Consistency(at_least_as_fresh=booked.token)
+    assert await search(shop.id + 1) == types.Consistency()
+    own = types.Consistency(max_staleness=Duration(seconds=9))
+    assert await search(shop.id, consistency=own) == own

@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.rpc import status_pb2
 
 from cache_service.client import CacheClient
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1 import types_pb2
-from service_kit.errors import ServiceError, Unavailable
+from service_kit.errors import Unavailable
 from service_kit.rpc import Context
-from service_kit.status import trailing_metadata
+from tests.support.batching import batch_get
 from tests.support.grpc_server import serve_here
 
 __all__ = ["FakeCache", "Stream", "ask", "client_of", "slots_of"]
@@ -102,21 +102,20 @@ class FakeCache:
     async def BatchGet(self, request: Any, context: Context) -> Any:
         """Answer many reads, each with its own outcome."""
         await self._take("BatchGet", request, context)
-        reply = pb.BatchGetResponse(process=self.process if request.with_tags else "")
-        for read in request.reads:
-            reply.results.append(await self._result(read, with_tags=request.with_tags))
+        inner = SimpleNamespace(GetAvailability=self._inner, GetAnalytics=self._report)
+        reply = await batch_get(inner, request, context)
+        if request.with_tags:
+            reply.process = self.process
+            for read, result in zip(request.reads, reply.results, strict=True):
+                if not result.HasField("error"):
+                    result.tags.extend(self.tags(read.get_availability))
         return reply
 
-    async def _result(self, read: pb.BatchRead, *, with_tags: bool) -> pb.BatchResult:
-        asked = getattr(read, str(read.WhichOneof("read")))
-        try:
-            if isinstance(asked, pb.GetAnalyticsRequest):
-                return pb.BatchResult(get_analytics=pb.GetAnalyticsResponse())
-            found = await self.answer(asked)
-        except ServiceError as error:
-            ((_, raw),) = trailing_metadata(error)
-            return pb.BatchResult(error=status_pb2.Status.FromString(raw))
-        return pb.BatchResult(get_availability=found, tags=self.tags(asked) if with_tags else [])
+    async def _inner(self, request: Any, _context: Context) -> Any:
+        return await self.answer(request)
+
+    async def _report(self, _request: Any, _context: Context) -> Any:
+        return pb.GetAnalyticsResponse()
 
     async def Watch(self, request: Any, context: Context) -> AsyncIterator[pb.WatchResponse]:
         """Send what the test says."""
