@@ -11,8 +11,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision, workers
+from benchmarks import (
+    analytics,
+    client,
+    hit,
+    invalidate,
+    members,
+    memory,
+    mutations,
+    precision,
+    workers,
+)
 from benchmarks.analytics import AnalyticsError
+from benchmarks.client import ClientBenchmarkError
 from benchmarks.h2load import DriverError
 from benchmarks.hit import HitError
 from benchmarks.long_history import BARBERS, MOST
@@ -33,12 +44,21 @@ console = Console()
 # Many short rounds: a disturbance from outside then hits both sides of a pair alike.
 _HIT_ROUNDS, _HIT_CALLS = 40, 2000
 _INVALIDATE_ROUNDS = 20
+_CLIENT_ROUNDS, _CLIENT_CALLS = 20, 2048
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
 _WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
 
-_FAILURES = (DriverError, ChildError, AnalyticsError, HitError, PrecisionError, WorkersError)
+_VOID = (
+    AnalyticsError,
+    ChildError,
+    ClientBenchmarkError,
+    DriverError,
+    HitError,
+    PrecisionError,
+    WorkersError,
+)
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -48,14 +68,7 @@ def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
     for benchmark in benchmarks:
         try:
             sections = asyncio.run(benchmark)
-        except (
-            DriverError,
-            ChildError,
-            AnalyticsError,
-            HitError,
-            PrecisionError,
-            WorkersError,
-        ) as error:
+        except _VOID as error:
             console.print(str(error), style="red")
             raise typer.Exit(1) from None
         for section in sections:
@@ -78,6 +91,15 @@ def hit_command(
 def invalidate_command(rounds: Rounds = _INVALIDATE_ROUNDS) -> None:
     """Measure Invalidate with few and with many entries cached."""
     _run(invalidate.measure(rounds))
+
+
+@cli.command(name="client")
+def client_command(
+    rounds: Rounds = _CLIENT_ROUNDS,
+    calls: Annotated[int, typer.Option(min=256, help="Calls of each round.")] = _CLIENT_CALLS,
+) -> None:
+    """Measure the Python client: calls joined by tick, and hits that cost no call."""
+    _run(client.measure(rounds, calls))
 
 
 @cli.command(name="members")
@@ -136,6 +158,7 @@ def all_command() -> None:
     """Run every benchmark."""
     _run(
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
+        client.measure(_CLIENT_ROUNDS, _CLIENT_CALLS),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         workers.measure(_WORKER_ROUNDS, _WORKER_CALLS),
