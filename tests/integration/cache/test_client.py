@@ -1,0 +1,268 @@
+"""The Python client against real processes: joined reads, tokens, and how old a near hit may be."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import grpc
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cache_service.client import CacheClient, transaction_token
+from cache_service.coherence.tokens import parse_token
+from chairside.cache.v1 import cache_service_pb2 as pb
+from service_kit.clock import elapsed
+from service_kit.values import to_date
+from tests.integration.cache.pair import MONDAY, NINE, VARIABLES, Pair, book_nine, everything_of
+from tests.integration.cache.running import Cache, refused, source, start_cache, starts
+from tests.integration.cache.shops import Shop
+from tests.support.grpc_server import details_of
+from tests.support.waiting import eventually
+
+LEASE = 1.0
+STALENESS = 30
+WRITES = 60
+
+
+@pytest.fixture
+async def client(pair: Pair) -> AsyncIterator[CacheClient]:
+    """Connect to the first of the two, with a near cache that only what is told empties."""
+    async with CacheClient(pair.one.process.address, near_ttl=STALENESS) as client:
+        yield client
+
+
+def clients_of(shop: Shop, *, staleness: int = STALENESS) -> pb.ListClientsRequest:
+    """Ask for the shop's clients, allowing staleness."""
+    request = pb.ListClientsRequest(organization_id=shop.organization_id, page_size=500)
+    if staleness:
+        request.consistency.max_staleness.seconds = staleness
+    return request
+
+
+async def add_client(shop: Shop, teller: Cache) -> None:
+    """Add a client, and have that acknowledged."""
+    async with shop.acknowledged():
+        await shop.connection.execute(
+            "INSERT INTO clients (organization_id, name) VALUES ($1, 'C')", shop.organization_id
+        )
+    await teller.stub.Invalidate(everything_of(shop))
+
+
+async def becomes_near(client: CacheClient, shop: Shop) -> None:
+    """Ask until the client answers itself."""
+
+    async def kept() -> bool:
+        await client.list_clients(clients_of(shop))
+        return len(client._near) > 0
+
+    await eventually(kept, seconds=10)
+
+
+def handled(cache: Cache) -> int:
+    """Return how many reads a process has answered, alone or in batches."""
+    with urlopen(f"http://127.0.0.1:{cache.process.metrics_port}/metrics") as answer:
+        text = answer.read().decode()
+    return sum(
+        int(sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "grpc_server_handled_total"
+        and sample.labels["grpc_method"] in {"BatchGet", "ListClients"}
+    )
+
+
+@dataclass
+class Reader:
+    """Reads again and again, and judges each answer by what was acknowledged before."""
+
+    client: CacheClient
+    shop: Shop
+    acknowledged: list[float] = field(default_factory=list)
+    near: int = 0
+    asked: int = 0
+    too_old: list[str] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            began = elapsed()
+            answer = await self.client.list_clients(clients_of(self.shop))
+            near = source(answer) == "NEAR" and not answer.cache_info.stale
+            self.near += near
+            self.asked += 1
+            # Served now or a little later: not older than what was acknowledged a lease before.
+            needed = sum(at < began - LEASE for at in self.acknowledged)
+            if len(answer.clients) < needed and not answer.cache_info.stale:
+                self.too_old.append(f"{len(answer.clients)} of {needed} by {source(answer)}")
+            await asyncio.sleep(0)
+
+    async def against(self, pair: Pair) -> None:
+        """Let changes be acknowledged by both processes in turn, meanwhile."""
+        reading = asyncio.create_task(self.run())
+        try:
+            for number in range(WRITES):
+                await add_client(self.shop, pair.both[number % 2])
+                self.acknowledged.append(elapsed())
+                await asyncio.sleep(0.05)  # a change now and then, so that there is what hits
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_a_near_hit_is_never_older_than_the_lease(
+    pair: Pair, held_shop: Shop, client: CacheClient
+) -> None:
+    """Whichever process takes the change: what was acknowledged a lease ago is in the answer."""
+    await becomes_near(client, held_shop)
+    before, reader = handled(pair.one), Reader(client, held_shop)
+    await reader.against(pair)
+    assert reader.too_old == []
+    calls = handled(pair.one) - before
+    # Each change costs a call or two, and nearly all reads cost none.
+    assert calls < 4 * WRITES
+    assert reader.near > 10 * calls
+
+
+async def test_a_near_cache_that_hears_nothing_is_caught(
+    pair: Pair, held_shop: Shop, client: CacheClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: heartbeats go on, and what is told is ignored."""
+    await becomes_near(client, held_shop)
+    monkeypatch.setattr(client._near, "told", lambda *_told: None)
+    reader = Reader(client, held_shop)
+    await reader.against(pair)
+    assert reader.too_old != []
+
+
+async def test_a_near_hit_costs_the_service_nothing(
+    pair: Pair, held_shop: Shop, client: CacheClient
+) -> None:
+    """A thousand reads, not one call; a read that allows no staleness is one."""
+    await becomes_near(client, held_shop)
+    before = handled(pair.one)
+    answers = [await client.list_clients(clients_of(held_shop)) for _ in range(1000)]
+    assert {source(answer) for answer in answers} == {"NEAR"}
+    assert handled(pair.one) == before
+    await client.list_clients(clients_of(held_shop, staleness=0))
+    assert handled(pair.one) == before + 1
+
+
+async def test_reads_of_one_tick_are_one_call_with_the_same_answers(
+    pair: Pair, held_shop: Shop, client: CacheClient
+) -> None:
+    """Different reads of a real shop, one of an unknown barber: each as its method answers it."""
+    shop = held_shop
+    mine = {"organization_id": shop.organization_id}
+    plain = clients_of(shop, staleness=0)
+    schedule = pb.GetScheduleRequest(**mine, barber_id=shop.barbers[0])
+    unknown = pb.GetScheduleRequest(**mine, barber_id=999_999)
+    slots = pb.GetAvailabilityRequest(
+        **mine, service_id=shop.services[0], start_date=to_date(MONDAY)
+    )
+    stub = pair.one.stub
+    alone: list[Any] = [
+        await stub.ListClients(plain),
+        await stub.GetSchedule(schedule),
+        await refused(stub.GetSchedule(unknown)),
+        await stub.GetAvailability(slots),
+    ]
+    before = handled(pair.one)
+    joined: list[Any] = await asyncio.gather(
+        client.list_clients(plain),
+        client.get_schedule(schedule),
+        client.get_schedule(unknown),
+        client.get_availability(slots),
+        return_exceptions=True,
+    )
+    assert handled(pair.one) == before + 1
+    for one in (alone, joined):
+        for answer in (one[0], one[1], one[3]):
+            answer.ClearField("cache_info")
+    assert [joined[at] for at in (0, 1, 3)] == [alone[at] for at in (0, 1, 3)]
+    assert joined[2].code() is grpc.StatusCode.NOT_FOUND
+    assert details_of(joined[2]) == details_of(alone[2])
+
+
+async def test_a_token_that_is_carried_makes_its_change_seen(
+    pair: Pair, held_shop: Shop, client: CacheClient
+) -> None:
+    """A booking that nobody told the cache of is seen by the reads of who made it."""
+    shop = held_shop
+    told = await pair.one.stub.Invalidate(pb.InvalidateRequest(tags=[_tag(shop)]))
+    parsed = parse_token(told.token)
+    assert parsed is not None
+    ask = pb.GetAvailabilityRequest(
+        organization_id=shop.organization_id,
+        service_id=shop.services[0],
+        barber_ids=shop.barbers,
+        start_date=to_date(MONDAY),
+    )
+
+    async def offered() -> bool:
+        free = starts(await client.get_availability(ask))[shop.barbers[0]]
+        return shop.at(NINE) in free
+
+    await book_nine(shop)
+    assert await offered(), "the control: nothing was acknowledged, and nothing told"
+    xid = await shop.connection.fetchval(
+        "SELECT xmin::text::bigint FROM appointments WHERE organization_id = $1",
+        shop.organization_id,
+    )
+    client.saw(shop.organization_id, transaction_token(parsed.database, xid, applied=False))
+    assert not await offered()
+
+
+def _tag(shop: Shop) -> pb.Tag:
+    return pb.Tag(organization_id=shop.organization_id, name="nobody-depends-on-this")
+
+
+@pytest.mark.parametrize("how", ["drains", "is killed", "hangs"])
+async def test_without_its_service_the_client_serves_nothing(
+    pair: Pair, held_shop: Shop, tmp_path: Path, how: str
+) -> None:
+    """A lost stream empties it, and one that is silent is not believed for longer than a lease."""
+    url, redis = pair.database.cache_url, pair.one.redis_url
+    async with start_cache(url, redis, tmp_path, VARIABLES) as third:
+        settings: dict[str, Any] = {"near_ttl": STALENESS, "timeout": 0.5}
+        async with CacheClient(third.process.address, **settings) as client:
+            await becomes_near(client, held_shop)
+            if how == "hangs":
+                third.process.signal(signal.SIGSTOP)
+            elif how == "drains":
+                await third.process.stop()
+            else:
+                await third.process.kill()
+            began = elapsed()
+
+            async def refuses() -> bool:
+                asked = elapsed()
+                try:
+                    await client.list_clients(clients_of(held_shop))
+                except grpc.aio.AioRpcError:
+                    return True
+                assert asked - began <= LEASE, "served for too long"
+                return False
+
+            try:
+                await eventually(refuses)
+                if how != "hangs":
+                    assert len(client._near) == 0
+            finally:
+                if how == "hangs":
+                    third.process.signal(signal.SIGCONT)
+
+
+async def test_closing_leaves_no_stream_at_the_service(pair: Pair, held_shop: Shop) -> None:
+    """Nobody watches any more."""
+    async with CacheClient(pair.one.process.address) as client:
+        await becomes_near(client, held_shop)
+        assert pair.one.metric("chairside_cache_watchers") == 1
+
+    async def nobody() -> bool:
+        return pair.one.metric("chairside_cache_watchers") == 0
+
+    await eventually(nobody)
