@@ -68,8 +68,8 @@ async def near_hits(client: CacheClient, request: Request, blocks: int) -> list[
     found: list[float] = []
     while len(found) < blocks:
         await _until_near(client, asked)
-        turned: list[bool] = []
-        asyncio.get_running_loop().call_soon(turned.append, True)
+        turned: list[object] = []
+        asyncio.get_running_loop().call_soon(turned.append, None)
         began = time.perf_counter()
         for _ in range(_PER_BLOCK):
             await client.get_availability(asked)
@@ -83,8 +83,8 @@ async def _until_near(client: CacheClient, request: Request) -> None:
     """Ask until an answer is there without waiting, and let the client hear its stream."""
     for _ in range(_TRIES):
         await asyncio.sleep(0.01)
-        turned: list[bool] = []
-        asyncio.get_running_loop().call_soon(turned.append, True)
+        turned: list[object] = []
+        asyncio.get_running_loop().call_soon(turned.append, None)
         await client.get_availability(request)
         if not turned:
             return

@@ -22,7 +22,7 @@ by `ttl`, whichever is shorter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cache_service.client.reads import Read
@@ -33,7 +33,7 @@ from service_kit.wire import bytes_field, varint_field
 __all__ = ["Asked", "Near"]
 
 _AGE_STEPS = 100
-"""Of a second: an age is told to a hundredth, since to set it in a message costs half a hit."""
+"""Of a second: hits of the same hundredth tell the same age, which costs as much as the rest."""
 
 
 class Asked(NamedTuple):
@@ -49,12 +49,15 @@ class Asked(NamedTuple):
     marker: int
 
 
-class _Kept(NamedTuple):
-    """A response without its cache_info; when it was filled, until when it may be served."""
+@dataclass(slots=True)
+class _Kept:
+    """A response: `body` is without cache_info, and `whole` with that of an age in steps."""
 
     body: bytes
     filled_at: float
     until: float
+    age: int = -1
+    whole: bytes = b""
 
 
 class Near:
@@ -84,7 +87,9 @@ class Near:
         if now >= self._fresh_until or now >= kept.until:
             return None
         age = int((now - kept.filled_at) * _AGE_STEPS)
-        return read.parse(kept.body + _cache_info(read.cache_info, age))
+        if age != kept.age:
+            kept.age, kept.whole = age, kept.body + _cache_info(read.cache_info, age)
+        return read.parse(kept.whole)
 
     def allows(self, consistency: types_pb2.Consistency) -> float:
         """Return for how many seconds an answer to such a read may be kept; 0: not at all."""
@@ -140,9 +145,8 @@ class Near:
         self._fresh_until = float("-inf")
 
 
-@lru_cache(maxsize=4096)
 def _cache_info(number: int, age: int) -> bytes:
-    """Serialise that field of a response; many hits have the same age in steps."""
+    """Serialise that field of a response; the age is in steps."""
     seconds, steps = divmod(age, _AGE_STEPS)
     span = varint_field(1, seconds) + varint_field(2, steps * (1_000_000_000 // _AGE_STEPS))
     return bytes_field(number, varint_field(1, types_pb2.SOURCE_NEAR) + bytes_field(2, span))
