@@ -91,7 +91,7 @@ class _Side:
         key = availability.key(arguments)
         tags = (SCOPE, *availability.tags(arguments))
         nonces = tuple(await self.store.claim(self.era, self.organization_id, tags))
-        entry = Entry(_PAYLOAD, "1:1:", time.time())
+        entry = Entry(_PAYLOAD, "1:1:", time.time(), _TTL, 0.0)
         raw = encode(
             self.store.full_key(self.era, self.organization_id, key), b"".join(nonces), entry
         )

@@ -92,7 +92,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     )
     reads = CachedReads(cache.reader, primary, settings.ttls, auditor)
     relay = Relay(primary, cache.invalidator, counts)
-    uncounted = Filler(cache.store, cache.memory, Silent(), gate, time.time)
+    uncounted = Filler(cache.store, cache.memory, Silent(), gate, cache.expiry, cache.pushes)
     stack.push_async_callback(uncounted.drain)
 
     def explaining() -> tuple[CachedReads, Explainer]:
@@ -101,7 +101,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             memory=cache.memory,
             lease=cache.lease,
             filler=uncounted,
-            time=time.time,
+            expiry=cache.expiry,
         )
         return CachedReads(explainer, primary, settings.ttls), explainer
 

@@ -10,7 +10,7 @@ from cache_service.auditor import Auditor
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.load_gate import LoadsExhaustedError
 from cache_service.coherence.outcome import Answer
-from cache_service.coherence.ports import Loaded, Read
+from cache_service.coherence.ports import Load, Loaded, Read
 from cache_service.coherence.reader import Reader
 from cache_service.database import Primary
 from cache_service.invalidation.tags import SCOPE
@@ -54,10 +54,7 @@ class CachedReads:
         """
         if not arguments:
             return []
-
-        async def load(wanted: Sequence[int]) -> Loaded:
-            return await self._primary.load(query, [arguments[index] for index in wanted])
-
+        load = self._load(query, arguments)
         reads = [self._as_read(query, one) for one in arguments]
         organization_id = arguments[0].organization_id
         try:
@@ -74,7 +71,11 @@ class CachedReads:
 
     def hit(self, query: CachedQuery[A], arguments: A) -> Awaitable[Answer | None]:
         """Answer one entry if it is a hit, else None, in a round trip at most; `served` counts."""
-        return self._reader.hit(arguments.organization_id, self._as_read(query, arguments))
+        return self._reader.hit(
+            arguments.organization_id,
+            self._as_read(query, arguments),
+            self._load(query, (arguments,)),
+        )
 
     def near(self, organization_id: int, key: str) -> Answer | None:
         """Answer the entry of that key if it is in memory, else None; `served` counts it."""
@@ -94,6 +95,12 @@ class CachedReads:
             auditor.left -= 1
             if auditor.left <= 0:
                 auditor.take(query, organization_id, (asked,), (answer,))
+
+    def _load(self, query: CachedQuery[A], arguments: Sequence[A]) -> Load:
+        async def load(wanted: Sequence[int]) -> Loaded:
+            return await self._primary.load(query, [arguments[index] for index in wanted])
+
+        return load
 
     def _as_read(self, query: CachedQuery[A], arguments: A) -> Read:
         ttl = self._ttls.get(query.name, query.ttl)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 import uuid
 from contextlib import AsyncExitStack, suppress
@@ -13,6 +14,7 @@ from functools import partial
 import structlog
 
 from cache_service.coherence.authority import Authority, AuthorityUnavailableError
+from cache_service.coherence.expiry import Expiry
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.invalidator import Invalidator
 from cache_service.coherence.keeper import Happening, Keeper
@@ -20,6 +22,7 @@ from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.peers import Peers
+from cache_service.coherence.pushes import Pushes
 from cache_service.coherence.reader import Reader
 from cache_service.coherence.watchers import Watchers
 from cache_service.invalidation.rules import RULES_VERSION
@@ -45,6 +48,8 @@ class CoherentCache:
     memory: Memory
     lease: Lease
     peers: Peers
+    expiry: Expiry
+    pushes: Pushes
     reader: Reader
     invalidator: Invalidator
     keeper: Keeper
@@ -78,6 +83,8 @@ async def open_cache(
     lease = Lease(elapsed)
     watchers = Watchers(lease, elapsed, asyncio.sleep)
     memory = Memory(settings.memory_bytes, time.time, watchers)
+    pushes = Pushes()
+    expiry = Expiry(time.time, random.random, settings.keep_stale)
 
     def acknowledge(to: str, number: int, member: str) -> None:
         store.acknowledge(to, number, member)
@@ -87,6 +94,7 @@ async def open_cache(
     def changed(why: str | None) -> None:
         # What was published while nobody listened is not known.
         memory.forget()
+        pushes.lost()
         counts.redis_connected = why is None
         if why is None:
             log.info("redis connected")
@@ -101,13 +109,13 @@ async def open_cache(
         locate_by(settings.redis_url),
         timeout=settings.redis_timeout,
         channels=channels.mine,
-        heard=partial(channels.read, peers=peers),
+        heard=partial(channels.read, peers=peers, pushes=pushes),
         changed=changed,
     )
     store = RedisStore(connection, channels, os.urandom)
     await connection.open()
     stack.push_async_callback(connection.close)
-    filler = Filler(store, memory, counts, gate, time.time)
+    filler = Filler(store, memory, counts, gate, expiry, pushes)
     stack.push_async_callback(filler.drain)
     keeper = Keeper(
         authority=renewals,
@@ -132,8 +140,18 @@ async def open_cache(
         sleep=asyncio.sleep,
     )
     reader = Reader(
-        store=store, memory=memory, lease=lease, observer=counts, filler=filler, time=time.time
+        store=store, memory=memory, lease=lease, observer=counts, filler=filler, expiry=expiry
     )
     return CoherentCache(
-        store, memory, lease, peers, reader, invalidator, keeper, watchers, publisher
+        store=store,
+        memory=memory,
+        lease=lease,
+        peers=peers,
+        watchers=watchers,
+        publisher=publisher,
+        expiry=expiry,
+        pushes=pushes,
+        reader=reader,
+        invalidator=invalidator,
+        keeper=keeper,
     )

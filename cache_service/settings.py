@@ -57,5 +57,7 @@ class Settings(WorkerSettings):
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
     # The share of hits that are compared with the database, behind them; 0: none.
     audit_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    # How long entries are kept past their time to live, for reads with max_staleness; 0: not.
+    keep_stale: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     # Times to live by query, in place of the defaults: they bound memory, not freshness.
     ttls: Annotated[dict[str, Ttl], BeforeValidator(_ttls)] = Field(default_factory=dict)

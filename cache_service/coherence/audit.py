@@ -43,7 +43,8 @@ class Hits:
         """Return the nonces under which the very same answer hits now, None if it does not.
 
         Of an answer in memory these are those that its guards have now, where there are any:
-        it hits as long as it is kept. That the era is in force is for the caller to know.
+        it hits as long as it is kept. That the era is in force is for the caller to know; that
+        an entry has expired since does not make it right.
         Raises StoreUnavailableError.
         """
         era, organization_id, read, answer = served

@@ -14,7 +14,8 @@ __all__ = ["Consistency"]
 class Consistency:
     """The demand of one read; without any it is G1: nothing older than was acknowledged.
 
-    `max_staleness` (seconds): an entry filled no longer ago will do, invalidated or not.
+    `max_staleness` (seconds): an entry filled no longer ago will do, invalidated, expired or
+    neither.
     `token`: only what has seen all that it stands for. `full`: the database.
     """
 

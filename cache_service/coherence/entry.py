@@ -1,10 +1,12 @@
 """The entry: a self-describing, serialised answer.
 
 Layout, little-endian: magic (4), CRC-32 of all that follows (4), fill time as seconds
-since the epoch (8), lengths of key (2), nonces (2, in nonces) and snapshot (4), then
-key, nonces (16 each, in the order of the query's tags), snapshot and payload.
-The fill time tells ages; it takes no part in correctness. The magic is the version of the
-payloads, too: whoever changes the layout of one raises it, and older entries are misses.
+since the epoch (8), time to live (4) and time that the load took (4) in seconds, lengths of
+key (2), nonces (2, in nonces) and snapshot (4), then key, nonces (16 each, in the order of
+the query's tags), snapshot and payload.
+The times tell ages and when to refresh; they take no part in correctness. The magic is the
+version of the payloads, too: whoever changes the layout of one raises it, and older entries
+are misses.
 """
 
 from __future__ import annotations
@@ -13,21 +15,32 @@ import struct
 import zlib
 from typing import NamedTuple
 
-__all__ = ["NONCE_BYTES", "Entry", "decode", "encode", "nonces_in"]
+__all__ = ["NONCE_BYTES", "Entry", "decode", "encode", "mark", "nonces_in"]
 
 NONCE_BYTES = 16
-_MAGIC = b"CSE1"
+_MAGIC = b"CSE2"
 _HEADER = struct.Struct("<4sI")
-_BODY = struct.Struct("<dHHI")
+_BODY = struct.Struct("<dffHHI")
 _START = _HEADER.size + _BODY.size
+_MARK = slice(4, 16)
 
 
 class Entry(NamedTuple):
-    """An answer with what is needed to judge it: its snapshot and its time of filling."""
+    """An answer with what is needed to judge it: its snapshot and its times.
+
+    `filled_at` is in seconds since the epoch, `lives` and `load_seconds` are spans in seconds.
+    """
 
     payload: bytes
     snapshot: str
     filled_at: float
+    lives: float
+    load_seconds: float
+
+    @property
+    def expires_at(self) -> float:
+        """Until when it is a hit, as far as its age goes."""
+        return self.filled_at + self.lives
 
 
 def encode(key: str, nonces: bytes, entry: Entry) -> bytes:
@@ -35,7 +48,14 @@ def encode(key: str, nonces: bytes, entry: Entry) -> bytes:
     key_bytes, snapshot = key.encode(), entry.snapshot.encode()
     body = b"".join(
         (
-            _BODY.pack(entry.filled_at, len(key_bytes), len(nonces) // NONCE_BYTES, len(snapshot)),
+            _BODY.pack(
+                entry.filled_at,
+                entry.lives,
+                entry.load_seconds,
+                len(key_bytes),
+                len(nonces) // NONCE_BYTES,
+                len(snapshot),
+            ),
             key_bytes,
             nonces,
             snapshot,
@@ -58,7 +78,9 @@ def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
     magic, checksum = _HEADER.unpack_from(raw)
     if magic != _MAGIC:
         return None
-    filled_at, key_length, nonce_count, snapshot_length = _BODY.unpack_from(raw, _HEADER.size)
+    filled_at, lives, load_seconds, key_length, nonce_count, snapshot_length = _BODY.unpack_from(
+        raw, _HEADER.size
+    )
     key_end = _START + key_length
     nonces_end = key_end + nonce_count * NONCE_BYTES
     if nonces is not None and raw[key_end:nonces_end] != nonces:
@@ -68,13 +90,19 @@ def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
     if zlib.crc32(memoryview(raw)[_HEADER.size :]) != checksum:
         return None
     snapshot_end = nonces_end + snapshot_length
-    return Entry(raw[snapshot_end:], raw[nonces_end:snapshot_end].decode(), filled_at)
+    snapshot = raw[nonces_end:snapshot_end].decode()
+    return Entry(raw[snapshot_end:], snapshot, filled_at, lives, load_seconds)
 
 
 def nonces_in(raw: bytes) -> tuple[bytes, ...]:
     """Return the nonces of an entry that `decode` could read, in the order of its tags."""
-    _, key_length, count, _ = _BODY.unpack_from(raw, _HEADER.size)
+    *_, key_length, count, _ = _BODY.unpack_from(raw, _HEADER.size)
     start = _START + key_length
     return tuple(
         raw[at : at + NONCE_BYTES] for at in range(start, start + count * NONCE_BYTES, NONCE_BYTES)
     )
+
+
+def mark(raw: bytes | None) -> bytes:
+    """Return what tells this entry from any other of its key: its checksum and fill time."""
+    return b"" if raw is None else raw[_MARK]

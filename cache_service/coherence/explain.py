@@ -9,12 +9,14 @@ from typing import NamedTuple
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.entry import Entry, decode, nonces_in
 from cache_service.coherence.era import Era
+from cache_service.coherence.expiry import Expiry
 from cache_service.coherence.filler import Filler
+from cache_service.coherence.judging import satisfies
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Loaded, Read, Store, StoreUnavailableError
-from cache_service.coherence.reader import Reader, satisfies
+from cache_service.coherence.reader import Reader
 
 __all__ = ["MOST_EXPLAINED", "SERVED", "Explainer", "Explanation", "Reason", "Silent"]
 
@@ -32,6 +34,7 @@ class Reason(Enum):
     MISS_UNREADABLE = "A miss: the entry is damaged, of another version, or has other tags."
     MISS_GUARD_GONE = "A miss: no guard is there for {tags}; a fact changed or it was evicted."
     MISS_GUARD_CHANGED = "A miss: {tags} changed since the entry was filled."
+    MISS_EXPIRED = "A miss: past its time to live, the entry is kept for those who allow that."
     MISS_TOKEN = "A miss: the entry's snapshot has not seen what the token stands for."  # noqa: S105 - no password
     BYPASS_FULLY_CONSISTENT = "The read asks for the database."
     BYPASS_FOREIGN_TOKEN = "The token is of another database, so the database answers."  # noqa: S105 - no password
@@ -59,7 +62,7 @@ class Explanation(NamedTuple):
     key: str
     read: Read
     reason: Reason
-    entry: Entry | None
+    entry: Entry | Answer | None
     guards: tuple[bytes | None, ...]
     carried: tuple[bytes, ...]
 
@@ -108,7 +111,7 @@ class Explainer(Reader):
 
     What a reader would load is loaded here, too, since that may be an error, and since what is
     asked for next may depend on it. One is made for each explanation, over a filler whose
-    observer is `Silent`. `time` gives seconds since the epoch, for ages only.
+    observer is `Silent`.
     """
 
     def __init__(
@@ -118,10 +121,10 @@ class Explainer(Reader):
         memory: Memory,
         lease: Lease,
         filler: Filler,
-        time: Callable[[], float],
+        expiry: Expiry,
     ) -> None:
         super().__init__(
-            store=store, memory=memory, lease=lease, observer=Silent(), filler=filler, time=time
+            store=store, memory=memory, lease=lease, observer=Silent(), filler=filler, expiry=expiry
         )
         self.found: list[Explanation] = []
         """The first 1,000 entries asked for, each once."""
@@ -194,8 +197,9 @@ class Explainer(Reader):
         known = era or self._lease.known
         demand = consistency.against(known.database if known else "")
         key = read.key if known is None else self._store.full_key(known, organization_id, read.key)
-        entry = None if looked.raw is None else decode(key, None, looked.raw)
-        carried = nonces_in(looked.raw) if looked.raw is not None and entry is not None else ()
+        stored = None if looked.raw is None else decode(key, None, looked.raw)
+        carried = nonces_in(looked.raw) if looked.raw is not None and stored is not None else ()
+        entry: Entry | Answer | None = stored
         near = None if era is None else self._memory.peek(era, organization_id, read.key)
         if demand.full:
             full = consistency.full
@@ -205,14 +209,14 @@ class Explainer(Reader):
         elif era is None and not demand.max_staleness:
             reason = Reason.NO_LEASE
         elif near is not None and satisfies(near, demand):
-            reason = Reason.HIT_NEAR
-            entry = Entry(near.payload, near.snapshot, near.filled_at)
+            reason, entry = Reason.HIT_NEAR, near
         elif not looked.answered:
             reason = Reason.STORE_UNAVAILABLE
         else:
-            reason = _of_store(looked, entry, carried, demand)
+            now = self._expiry.time()
+            reason = _of_store(looked, stored, carried, demand, now)
             if reason is not Reason.HIT_REDIS or era is None:
-                young = entry and self._time() - entry.filled_at <= demand.max_staleness
+                young = stored and now - stored.filled_at <= demand.max_staleness
                 if demand.max_staleness and young:
                     reason = Reason.STALE_ALLOWED
                 elif era is None:
@@ -223,7 +227,11 @@ class Explainer(Reader):
 
 
 def _of_store(
-    looked: _Looked, entry: Entry | None, carried: Sequence[bytes], demand: Consistency
+    looked: _Looked,
+    entry: Entry | None,
+    carried: Sequence[bytes],
+    demand: Consistency,
+    now: float,
 ) -> Reason:
     """Judge what the store has under a lease."""
     if looked.raw is None:
@@ -234,4 +242,6 @@ def _of_store(
         return Reason.MISS_GUARD_GONE
     if tuple(carried) != looked.guards:
         return Reason.MISS_GUARD_CHANGED
+    if entry.expires_at <= now:
+        return Reason.MISS_EXPIRED
     return Reason.HIT_REDIS if satisfies(entry, demand) else Reason.MISS_TOKEN

@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
-from cache_service.coherence.entry import Entry, encode
-from cache_service.coherence.era import Era
+from cache_service.coherence.entry import Entry
+from cache_service.coherence.expiry import Expiry
+from cache_service.coherence.filling import Filling, Found, Parts, answer_of
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import (
-    Filled,
     Load,
     Observer,
     Read,
     Store,
     StoreUnavailableError,
 )
+from cache_service.coherence.pushes import Pushes
 from cache_service.coherence.shared_loads import SharedLoads
+from cache_service.coherence.waiting import gathered
 
-__all__ = ["Filler", "Found"]
-
-
-class Found(NamedTuple):
-    """What a fetch found: under which era, the marker taken before it, and the guards."""
-
-    era: Era
-    marker: int
-    nonces: Mapping[str, bytes | None]
+__all__ = ["Filler"]
 
 
 class Filler:
-    """Loads entries, many in one snapshot, each for all who wait for it.
+    """Loads entries, many in one snapshot, each for all who wait for it, in any process."""
 
-    `time` gives seconds since the epoch, for ages only.
-    """
-
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what fills are made with
         self,
         store: Store,
         memory: Memory,
         observer: Observer,
         gate: LoadGate,
-        time: Callable[[], float],
+        expiry: Expiry,
+        pushes: Pushes,
     ) -> None:
-        self._store = store
-        self._memory = memory
+        self._loads = SharedLoads[Answer]()
+        self._parts = Parts(store, memory, observer, expiry, pushes, self._loads.behind)
         self._observer = observer
         self._gate = gate
-        self._time = time
-        self._loads = SharedLoads[Answer]()
+        self._time = expiry.time
 
     async def drain(self) -> None:
         """Wait for the loads under way."""
@@ -68,40 +58,93 @@ class Filler:
     ) -> list[Answer]:
         """Load the reads, store them, and answer them.
 
-        The guards that came with the fetch serve as (a), since they were read before any
-        transaction of the load begins. Only absent ones are claimed.
-        With `share`, loads of the same entry under the same guards are joined. Raises
-        what `load` raises, and LoadsExhaustedError; nothing is stored then.
+        The guards are claimed before any transaction of the load begins, in one round trip
+        with the load locks. With `share`, loads of the same entry under the same guards are
+        joined, here and in other processes. Raises what `load` raises, and
+        LoadsExhaustedError; nothing is stored then.
         """
-        era, marker, nonces = found
-        absent = sorted({tag for read in reads for tag in read.tags if nonces[tag] is None})
-        if absent:
-            try:
-                claimed = await self._store.claim(era, organization_id, absent)
-            except StoreUnavailableError:
-                return await self.load(organization_id, reads, load, Outcome.UNCACHED)
-            nonces = {**nonces, **dict(zip(absent, claimed, strict=True))}
-        guards = [tuple(nonces[tag] or b"" for tag in read.tags) for read in reads]
+        # Apart from the caller: who goes away must leave no lock that nobody loads under.
+        return await self._loads.apart(self._fill(organization_id, reads, load, found, share=share))
 
-        async def run(positions: Sequence[int]) -> list[Answer]:
-            answers = await self._answers(organization_id, reads, positions, load, Outcome.MISS)
-            await asyncio.gather(
-                *(
-                    self._put(
-                        era, marker, organization_id, reads[position], guards[position], answer
-                    )
-                    for position, answer in zip(positions, answers, strict=True)
-                )
+    async def _fill(
+        self,
+        organization_id: int,
+        reads: Sequence[Read],
+        load: Load,
+        found: Found,
+        *,
+        share: bool,
+    ) -> list[Answer]:
+        filling = self._filling(organization_id, reads, load, found)
+        try:
+            if share:
+                mine, theirs = await filling.take(range(len(reads)))
+            else:
+                mine, theirs = await filling.claim(), []
+            work = ((mine, filling.lead), (theirs, filling.follow))
+            groups = await gathered(
+                self._join(filling, positions, run, share=share)
+                for positions, run in work
+                if positions
             )
-            return answers
+        except StoreUnavailableError:
+            return await self.load(organization_id, reads, load, Outcome.UNCACHED)
+        finally:
+            filling.close()
+        joined = {at: (answer, False) for at, answer in filling.stored.items()}
+        for group in groups:
+            joined.update(group)
+        return self._told(organization_id, reads, [joined[at] for at in range(len(reads))])
 
+    def behind(self, organization_id: int, reads: Sequence[Read], load: Load, found: Found) -> None:
+        """Fill what nobody fills yet, without anybody waiting.
+
+        A failure is counted and nothing else.
+        """
+
+        async def run() -> None:
+            filling = self._filling(organization_id, reads, load, found)
+            try:
+                mine, _ = await filling.take(range(len(reads)))
+                joined = await self._join(filling, mine, filling.lead)
+            except Exception:  # noqa: BLE001 - the load's, counted where it failed
+                return
+            finally:
+                filling.close()
+            self._told(organization_id, [reads[at] for at in joined], list(joined.values()))
+
+        self._loads.behind(run())
+
+    def _filling(
+        self, organization_id: int, reads: Sequence[Read], load: Load, found: Found
+    ) -> Filling:
+        async def run(positions: Sequence[int]) -> list[Entry]:
+            return await self._entries(organization_id, reads, positions, load)
+
+        return Filling(self._parts, found, organization_id, reads, run)
+
+    async def _join(
+        self,
+        filling: Filling,
+        positions: Sequence[int],
+        run: Callable[[Sequence[int]], Awaitable[Sequence[Answer]]],
+        *,
+        share: bool = True,
+    ) -> dict[int, tuple[Answer, bool]]:
+        """Answer these positions by `run`, or by what runs here already; and whether by that."""
         keys = [
-            self.shared_key(self._store.full_key(era, organization_id, read.key), guard)
+            self.shared_key(filling.full_keys[position], filling.nonces(position))
             if share
             else object()
-            for read, guard in zip(reads, guards, strict=True)
+            for position in positions
         ]
-        return self._told(organization_id, reads, await self._loads.join(keys, run))
+        # The lock of a load that goes on here may have been lost, and taken a second time.
+        filling.release([at for at, key in zip(positions, keys, strict=True) if key in self._loads])
+
+        async def load(wanted: Sequence[int]) -> Sequence[Answer]:
+            return await run([positions[index] for index in wanted])
+
+        return dict(zip(positions, await self._loads.join(keys, load), strict=True))
 
     @staticmethod
     def shared_key(full_key: str, nonces: tuple[bytes, ...]) -> Hashable:
@@ -121,62 +164,35 @@ class Filler:
 
         async def run(positions: Sequence[int]) -> list[Answer]:
             mine = [keys[position] for position in positions]
-            return await self._answers(
-                organization_id, reads, positions, load, outcome, lambda: self._loads.leave(mine)
+            entries = await self._entries(
+                organization_id, reads, positions, load, lambda: self._loads.leave(mine)
             )
+            return [answer_of(entry, outcome) for entry in entries]
 
         return self._told(organization_id, reads, await self._loads.join(keys, run))
 
-    def behind(self, organization_id: int, reads: Sequence[Read], load: Load, found: Found) -> None:
-        """Fill without anybody waiting; a failure is counted and nothing else."""
-
-        async def run() -> None:
-            await asyncio.gather(
-                self.fill(organization_id, reads, load, found), return_exceptions=True
-            )
-
-        self._loads.behind(run())
-
-    async def _answers(  # noqa: PLR0917 - what a load is made of
+    async def _entries(
         self,
         organization_id: int,
         reads: Sequence[Read],
         positions: Sequence[int],
         load: Load,
-        outcome: Outcome,
         begun: Callable[[], None] = lambda: None,
-    ) -> list[Answer]:
-        """Load once there is a place; the answers are as old as the load's beginning."""
+    ) -> list[Entry]:
+        """Load once there is a place; the entries are as old as the load's beginning."""
+        clock = asyncio.get_running_loop().time
         try:
             async with self._gate.admit(organization_id):
                 begun()
-                began = self._time()
+                began, sent = self._time(), clock()
                 loaded = await load(positions)
         except BaseException:
             for position in positions:
                 self._observer.load_failed(organization_id, reads[position].query)
             raise
-        return [Answer(payload, outcome, loaded.snapshot, began) for payload in loaded.payloads]
-
-    async def _put(  # noqa: PLR0917 - what an entry is made of
-        self,
-        era: Era,
-        marker: int,
-        organization_id: int,
-        read: Read,
-        nonces: tuple[bytes, ...],
-        answer: Answer,
-    ) -> None:
-        """Store one entry; that it could not be stored is nobody's error."""
-        entry = Entry(answer.payload, answer.snapshot, answer.filled_at)
-        raw = encode(self._store.full_key(era, organization_id, read.key), b"".join(nonces), entry)
-        filled = Filled(read.key, read.tags, nonces, raw, read.ttl)
-        try:
-            if await self._store.put(era, organization_id, filled):
-                self._observer.stored(organization_id, read.query, len(raw))
-                self._memory.put(era, marker, organization_id, read, answer)
-        except StoreUnavailableError:
-            return
+        took = clock() - sent
+        # How long they live is drawn when they are stored.
+        return [Entry(payload, loaded.snapshot, began, 0.0, took) for payload in loaded.payloads]
 
     def _told(
         self, organization_id: int, reads: Sequence[Read], joined: Sequence[tuple[Answer, bool]]
@@ -186,9 +202,5 @@ class Filler:
         for read, (answer, shared) in zip(reads, joined, strict=True):
             outcome = Outcome.SHARED if shared else answer.outcome
             self._observer.answered(organization_id, read.query, outcome)
-            answers.append(
-                Answer(answer.payload, outcome, answer.snapshot, answer.filled_at)
-                if shared
-                else answer
-            )
+            answers.append(answer._replace(outcome=outcome) if shared else answer)
         return answers

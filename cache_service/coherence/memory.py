@@ -82,8 +82,19 @@ class Memory:
             return None
         return kept.answer
 
-    def put(self, era: Era, marker: int, organization_id: int, read: Read, answer: Answer) -> None:
-        """Keep the answer, unless one of its tags was invalidated since the marker was taken."""
+    def put(  # noqa: PLR0917 - what is kept
+        self,
+        era: Era,
+        marker: int,
+        organization_id: int,
+        read: Read,
+        answer: Answer,
+        expires: float,
+    ) -> None:
+        """Keep the answer, unless one of its tags was invalidated since the marker was taken.
+
+        From `expires` on, in seconds since the epoch, it is asked of Redis again.
+        """
         size = _ENTRY_OVERHEAD + len(answer.payload) + len(read.key)
         size += _TAG_OVERHEAD * len(read.tags)
         if marker < self._floor or size > self._limit:
@@ -94,7 +105,7 @@ class Memory:
         place = organization_id, read.key
         self._discard(place)
         near = answer._replace(outcome=Outcome.NEAR)
-        self._kept[place] = _Kept(era, near, read.tags, answer.filled_at + read.ttl, size)
+        self._kept[place] = _Kept(era, near, read.tags, expires, size)
         self.bytes += size
         for tag in read.tags:
             self._by_tag[organization_id, tag].add(place)

@@ -9,7 +9,22 @@ from typing import NamedTuple, Protocol
 from cache_service.coherence.era import Era
 from cache_service.coherence.outcome import Outcome
 
-__all__ = ["Filled", "Load", "Loaded", "Observer", "Read", "Store", "StoreUnavailableError"]
+__all__ = [
+    "LOCK_SECONDS",
+    "Filled",
+    "Load",
+    "Loaded",
+    "Observer",
+    "Read",
+    "Store",
+    "StoreUnavailableError",
+    "Taken",
+    "Wanted",
+]
+
+
+LOCK_SECONDS = 1.0
+"""How long a load lock outlives its loader: then another takes over."""
 
 
 class StoreUnavailableError(Exception):
@@ -34,13 +49,37 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """An entry to store: everything is the caller's but the comparison of the guards."""
+    """An entry to store: everything is the caller's but the comparison of the guards.
+
+    `ttl` is in seconds. `token` is that of the load lock, if the load has it.
+    """
 
     key: str
     tags: tuple[str, ...]
     nonces: tuple[bytes, ...]
     raw: bytes
     ttl: float
+    token: bytes = b""
+
+
+class Wanted(NamedTuple):
+    """An entry about to be loaded; `seen` is the mark of the one there that will not do."""
+
+    key: str
+    tags: tuple[str, ...]
+    seen: bytes = b""
+
+
+class Taken(NamedTuple):
+    """What a load may begin with: the nonces of its guards, in the order of its tags.
+
+    `raw` is the entry if somebody has stored another under these nonces. `token` is that of
+    the load lock if that is the caller's now. Without either, somebody else has the lock.
+    """
+
+    nonces: tuple[bytes, ...]
+    raw: bytes | None = None
+    token: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +116,30 @@ class Store(Protocol):
     async def claim(self, era: Era, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Return the tags' guards, giving the missing ones a fresh nonce each."""
 
+    async def take(
+        self, era: Era, organization_id: int, wanted: Sequence[Wanted]
+    ) -> Sequence[Taken]:
+        """Claim the tags' guards and, under them, the load lock of each entry.
+
+        A lock lasts LOCK_SECONDS unless renewed. One that was taken under other nonces does
+        not count: the entry was invalidated since.
+        """
+
     async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
-        """Store the entry only if every guard still has its nonce; tell whether it was."""
+        """Store the entry only if every guard still has its nonce; tell whether it was.
+
+        In the same moment release the lock, stored or not, and push that to who waits.
+        """
+
+    async def renew(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Let the locks that this token still has last for LOCK_SECONDS from now."""
+
+    async def release(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Release the locks of loads that failed, and push that to who waits."""
 
     async def invalidate(
         self, era: Era, organization_id: int, tags: Sequence[str], number: int

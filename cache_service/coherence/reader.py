@@ -10,27 +10,25 @@ era in force, or expelled this process, was acknowledged to nobody before leases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 
 from cache_service.coherence.consistency import Consistency
-from cache_service.coherence.entry import Entry, decode
+from cache_service.coherence.entry import Entry, mark
 from cache_service.coherence.era import Era
-from cache_service.coherence.filler import Filler, Found
+from cache_service.coherence.expiry import Expiry
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.filling import Found, answer_of
+from cache_service.coherence.judging import Judging, satisfies
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Loaded, Observer, Read, Store, StoreUnavailableError
-from cache_service.coherence.snapshots import Snapshot
 
-__all__ = ["Reader", "satisfies"]
+__all__ = ["Reader"]
 
 
 class Reader:
-    """Answers reads from memory, from the store, and from the database what both lack.
-
-    `time` gives seconds since the epoch, for ages only.
-    """
+    """Answers reads from memory, from the store, and from the database what both lack."""
 
     def __init__(
         self,
@@ -40,14 +38,15 @@ class Reader:
         lease: Lease,
         observer: Observer,
         filler: Filler,
-        time: Callable[[], float],
+        expiry: Expiry,
     ) -> None:
         self._store = store
         self._memory = memory
         self._lease = lease
         self._observer = observer
         self._filler = filler
-        self._time = time
+        self._expiry = expiry
+        self._judging = Judging(store, expiry)
 
     def near(self, organization_id: int, key: str) -> Answer | None:
         """Return the answer if it is in memory, without any round trip; it counts nothing."""
@@ -62,12 +61,12 @@ class Reader:
         get = self._memory.get
         return all(get(era, organization_id, key) is answer for key, answer in answers)
 
-    async def hit(self, organization_id: int, read: Read) -> Answer | None:
+    async def hit(self, organization_id: int, read: Read, load: Load) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.
 
-        This is the short way for one entry: at most one round trip and nothing else. It
-        counts nothing: whoever serves the answer says so by `served`, and whoever finds that
-        the entry is not all that is needed goes the long way.
+        This is the short way for one entry: at most one round trip and nothing else; `load`
+        is for refreshing it behind. It counts nothing: whoever serves the answer says so by
+        `served`, and whoever finds that the entry is not all that is needed goes the long way.
         """
         era = self._lease.era()
         if era is None:
@@ -75,19 +74,16 @@ class Reader:
         answer = self._memory.get(era, organization_id, read.key)
         if answer is not None:
             return answer
-        marker = self._memory.marker()
         try:
-            raws, guards = await self._store.fetch(era, organization_id, (read.key,), read.tags)
+            found, (raw,) = await self._fetch(era, organization_id, (read,))
         except StoreUnavailableError:
             return None
-        raw = raws[0]
-        if raw is None or None in guards:
-            return None
-        entry = self._decode(era, organization_id, read, raw, b"".join(guards))  # type: ignore[arg-type]
+        entry = self._judging.hit(organization_id, read, raw, found)
         if entry is None:
             return None
-        answer = _answer(entry, Outcome.HIT)
-        self._memory.put(era, marker, organization_id, read, answer)
+        answer = answer_of(entry, Outcome.HIT)
+        if self._early(organization_id, read, entry, answer, found):
+            self._filler.behind(organization_id, (read,), load, found)
         return answer
 
     def served(self, organization_id: int, query: str, outcome: Outcome) -> None:
@@ -140,28 +136,14 @@ class Reader:
         leased: bool,  # noqa: FBT001
     ) -> list[Answer]:
         """Answer from the store what will do, and load the rest."""
-        marker = self._memory.marker()
-        tags = tuple(dict.fromkeys(tag for read in reads for tag in read.tags))
-        keys = [read.key for read in reads]
         try:
-            raws, guards = await self._store.fetch(era, organization_id, keys, tags)
+            found, raws = await self._fetch(era, organization_id, reads)
         except StoreUnavailableError:
             return await self._filler.load(organization_id, reads, load, Outcome.UNCACHED)
-        found = Found(era, marker, dict(zip(tags, guards, strict=True)))
-        answers: dict[int, Answer] = {}
-        for position, (read, raw) in enumerate(zip(reads, raws, strict=True)):
-            answer = None
-            if raw is not None and leased:
-                answer = self._fresh(organization_id, read, raw, found, consistency)
-            if raw is not None and answer is None:
-                answer = self._stale(era, organization_id, read, raw, consistency)
-            if answer is not None:
-                self._observer.answered(organization_id, read.query, answer.outcome)
-                answers[position] = answer
-        stale = [at for at, answer in answers.items() if answer.outcome is Outcome.STALE]
-        if stale:
-            wanted = [reads[position] for position in stale]
-            self._filler.behind(organization_id, wanted, _subset(load, stale), found)
+        answers, refreshed = self._judged(organization_id, reads, raws, found, consistency, leased)
+        if refreshed:
+            wanted = [reads[position] for position in refreshed]
+            self._filler.behind(organization_id, wanted, _subset(load, refreshed), found)
         missing = [position for position in range(len(reads)) if position not in answers]
         if missing:
             wanted = [reads[position] for position in missing]
@@ -175,40 +157,56 @@ class Reader:
             answers.update(zip(missing, filled, strict=True))
         return [answers[position] for position in range(len(reads))]
 
-    def _fresh(
+    def _judged(  # noqa: PLR0917 - what was asked, and what was found
         self,
         organization_id: int,
-        read: Read,
-        raw: bytes,
+        reads: Sequence[Read],
+        raws: Sequence[bytes | None],
         found: Found,
         consistency: Consistency,
-    ) -> Answer | None:
-        """Return the answer if all its guards are as they were and it has seen the token's."""
-        nonces = [found.nonces[tag] for tag in read.tags]
-        if None in nonces:
-            return None
-        entry = self._decode(found.era, organization_id, read, raw, b"".join(nonces))  # type: ignore[arg-type]
-        if entry is None or not satisfies(entry, consistency):
-            return None
-        answer = _answer(entry, Outcome.HIT)
-        self._memory.put(found.era, found.marker, organization_id, read, answer)
-        return answer
+        leased: bool,  # noqa: FBT001
+    ) -> tuple[dict[int, Answer], list[int]]:
+        """Return the answers that will do, by position, and which of them to refresh."""
+        answers: dict[int, Answer] = {}
+        refreshed = []
+        for position, (read, raw) in enumerate(zip(reads, raws, strict=True)):
+            entry = None
+            if leased:
+                entry = self._judging.hit(organization_id, read, raw, found, consistency)
+            if entry is not None:
+                answer = answer_of(entry, Outcome.HIT)
+                early = self._early(organization_id, read, entry, answer, found)
+            else:
+                entry = self._judging.stale(organization_id, read, raw, found, consistency)
+                if entry is None:
+                    continue
+                answer, early = answer_of(entry, Outcome.STALE), True
+            self._observer.answered(organization_id, read.query, answer.outcome)
+            answers[position] = answer
+            if early:
+                refreshed.append(position)
+        return answers, refreshed
 
-    def _stale(
-        self, era: Era, organization_id: int, read: Read, raw: bytes, consistency: Consistency
-    ) -> Answer | None:
-        """Return the answer if the caller allows that it is as old as it is."""
-        if not consistency.max_staleness:
-            return None
-        entry = self._decode(era, organization_id, read, raw, None)
-        if entry and self._time() - entry.filled_at <= consistency.max_staleness:
-            return _answer(entry, Outcome.STALE)
-        return None
+    async def _fetch(
+        self, era: Era, organization_id: int, reads: Sequence[Read]
+    ) -> tuple[Found, Sequence[bytes | None]]:
+        """Fetch entries and guards in one round trip."""
+        marker = self._memory.marker()
+        tags = tuple(dict.fromkeys(tag for read in reads for tag in read.tags))
+        keys = [read.key for read in reads]
+        raws, guards = await self._store.fetch(era, organization_id, keys, tags)
+        seen = dict(zip(keys, map(mark, raws), strict=True))
+        return Found(era, marker, dict(zip(tags, guards, strict=True)), seen), raws
 
-    def _decode(
-        self, era: Era, organization_id: int, read: Read, raw: bytes, nonces: bytes | None
-    ) -> Entry | None:
-        return decode(self._store.full_key(era, organization_id, read.key), nonces, raw)
+    def _early(
+        self, organization_id: int, read: Read, entry: Entry, answer: Answer, found: Found
+    ) -> bool:
+        """Tell whether a hit is to be refreshed already; keep it in memory until it is."""
+        refresh_at = self._expiry.refresh_at(entry)
+        if refresh_at <= self._expiry.time():
+            return True
+        self._memory.put(found.era, found.marker, organization_id, read, answer, refresh_at)
+        return False
 
     async def _fill(
         self,
@@ -226,19 +224,6 @@ class Reader:
         ):
             return answers
         return await self._filler.fill(organization_id, reads, load, found, share=False)
-
-
-def _answer(entry: Entry, outcome: Outcome) -> Answer:
-    return Answer(entry.payload, outcome, entry.snapshot, entry.filled_at)
-
-
-def satisfies(found: Entry | Answer, consistency: Consistency) -> bool:
-    """Tell whether data of that snapshot has seen what the read's token stands for."""
-    if consistency.token is None:
-        return True
-    with suppress(ValueError):
-        return consistency.token.satisfied_by(Snapshot.parse(found.snapshot))
-    return False
 
 
 def _subset(load: Load, positions: Sequence[int]) -> Load:

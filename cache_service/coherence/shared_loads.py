@@ -11,9 +11,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
+from cache_service.coherence.waiting import retrieved
+
 __all__ = ["SharedLoads"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _ComposedLoadError(Exception):
@@ -29,7 +32,7 @@ class SharedLoads(Generic[T]):
 
     def __init__(self) -> None:
         self._open: dict[Hashable, asyncio.Future[T]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def join(
         self,
@@ -83,6 +86,16 @@ class SharedLoads(Generic[T]):
         for key in keys:
             self._open.pop(key, None)
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Tell whether there is a load of that key to join."""
+        return key in self._open
+
+    async def apart(self, work: Coroutine[Any, Any, R]) -> R:
+        """Run something in a task of its own, which goes on if the caller goes away."""
+        task = self._start(work)
+        task.add_done_callback(retrieved)
+        return await asyncio.shield(task)
+
     def behind(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in a task of its own; it must not raise."""
         self._start(work)
@@ -116,10 +129,11 @@ class SharedLoads(Generic[T]):
                 if self._open.get(key) is future:
                     del self._open[key]
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _raised(found: T | BaseException) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -47,7 +48,10 @@ class _Case:
 
 
 class EntryAudit:
-    """Looks at each entry once, and at those that differ twice. `now` is the shop's time."""
+    """Looks at each entry once, and at those that differ twice.
+
+    `now` is the shop's time; `time` gives seconds since the epoch, for ages.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class EntryAudit:
         load: Load,
         queries: Sequence[CachedQuery[Any]],
         now: Callable[[], datetime],
+        time: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._store = store
@@ -65,6 +70,7 @@ class EntryAudit:
         self._load = load
         self._queries = queries
         self._now = now
+        self._time = time
         self._sleep = sleep
 
     async def run(self, era: Era, organization_id: int, keys: AsyncIterator[str]) -> AuditReport:
@@ -146,6 +152,8 @@ class EntryAudit:
             return None, "unreadable"
         if carried != tuple(guards):
             return None, "invalidated"
+        if entry.expires_at <= self._time():
+            return None, "expired"
         answer = Answer(entry.payload, Outcome.HIT, entry.snapshot, entry.filled_at)
         return _Case(query, arguments, Served(era, organization_id, read, answer), carried), ""
 
@@ -193,6 +201,7 @@ async def run_audit(settings: Settings, organization_id: int) -> AuditReport:
             load=open_primary(settings, stack).load,
             queries=discover(),
             now=SystemClock(settings.clock_start).now,
+            time=time.time,
             sleep=asyncio.sleep,
         )
         try:

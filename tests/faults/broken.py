@@ -15,7 +15,8 @@ from cache_service import __main__ as service
 from cache_service.coherence.authority import Standing
 from cache_service.coherence.entry import Entry, encode
 from cache_service.coherence.era import Era
-from cache_service.coherence.filler import Filler, Found
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.filling import Found
 from cache_service.coherence.invalidator import Invalidator
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Filled, Load, Read
@@ -53,7 +54,7 @@ def _patch(rule: Path) -> None:
 
     changes: tuple[tuple[type, str, object], ...] = (
         (RedisStore, "invalidate", _invalidate(broken)),
-        (RedisStore, "claim", _claim(broken)),
+        (RedisStore, "_claim", _claim(broken)),
         (Filler, "shared_key", staticmethod(_shared_key(broken))),
         (Filler, "fill", _fill(broken)),
         (Invalidator, "_known_off", _known_off(broken)),
@@ -85,16 +86,14 @@ def _invalidate(broken: Broken) -> object:
 
 
 def _claim(broken: Broken) -> object:
-    intact = RedisStore.claim
+    intact = RedisStore._claim
 
-    async def claim(
-        self: RedisStore, era: Era, organization_id: int, tags: Sequence[str]
-    ) -> Sequence[bytes]:
+    async def claim(self: RedisStore, *what: Any) -> Any:
         random = self._random
         if broken(_COUNTERS):
             self._random = bytes  # One that begins at zero again whenever its guard is gone.
         try:
-            return await intact(self, era, organization_id, tags)
+            return await intact(self, *what)
         finally:
             self._random = random
 
@@ -136,7 +135,7 @@ async def _load_then_claim(
     answers = []
     for read, payload in zip(reads, loaded.payloads, strict=True):
         nonces = tuple(await store.claim(era, organization_id, read.tags))
-        entry = Entry(payload, loaded.snapshot, time.time())
+        entry = Entry(payload, loaded.snapshot, time.time(), read.ttl, 0.0)
         raw = encode(store.full_key(era, organization_id, read.key), b"".join(nonces), entry)
         filled = Filled(read.key, read.tags, nonces, raw, read.ttl)
         await store.put(era, organization_id, filled)

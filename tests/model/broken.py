@@ -10,6 +10,7 @@ from tests.model.broken_entries import (
     DeletesEntries,
     JoinsBegunLoadsFiller,
     KeyedByEntryFiller,
+    LocksByEntry,
     MarkerlessMemory,
     PutsAnyway,
 )
@@ -53,6 +54,7 @@ BROKEN: dict[str, Rules] = {
     "entries are deleted instead of guards": Rules(server=DeletesEntries),
     "nonces are counters": Rules(server=CountsNonces),
     "loads are shared by the entry alone": Rules(filler=KeyedByEntryFiller),
+    "load locks are kept by the entry alone": Rules(server=LocksByEntry),
     "loads that have begun are joined": Rules(filler=JoinsBegunLoadsFiller),
     "another database's leases are forgotten": Rules(
         lease=OneDatabasesLease,

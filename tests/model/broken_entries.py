@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from cache_service.coherence.entry import NONCE_BYTES
+from cache_service.coherence.entry import NONCE_BYTES, Entry, mark, nonces_in
 from cache_service.coherence.era import Era
-from cache_service.coherence.filler import Filler, Found
+from cache_service.coherence.filler import Filler
+from cache_service.coherence.filling import Found
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Read
@@ -24,6 +25,7 @@ __all__ = [
     "DeletesEntries",
     "JoinsBegunLoadsFiller",
     "KeyedByEntryFiller",
+    "LocksByEntry",
     "MarkerlessMemory",
     "PutsAnyway",
 ]
@@ -45,9 +47,9 @@ class AnyIdentityCache(SharedCache):
 class MarkerlessMemory(Memory):
     """Takes every answer, whatever was invalidated since it was asked for."""
 
-    def put(self, era: Era, _marker: int, organization_id: int, read: Read, answer: Answer) -> None:
+    def put(self, era: Era, _marker: int, *what: Any) -> None:
         """Keep the answer as if it had been asked for just now."""
-        super().put(era, self._now, organization_id, read, answer)
+        super().put(era, self._now, *what)
 
 
 class DataFirstFiller(Filler):
@@ -64,17 +66,11 @@ class DataFirstFiller(Filler):
     ) -> list[Answer]:
         """Fill in the wrong order."""
         answers = await self.load(organization_id, reads, load, Outcome.BYPASS)
-        claimed: dict[str, bytes | None] = {}
-        for read in reads:
-            tags = await self._store.claim(found.era, organization_id, read.tags)
-            claimed.update(zip(read.tags, tags, strict=True))
 
         async def loaded(wanted: Sequence[int]) -> Any:
             return _Given([answers[position] for position in wanted])
 
-        return await super().fill(
-            organization_id, reads, loaded, found._replace(nonces=claimed), share=share
-        )
+        return await super().fill(organization_id, reads, loaded, found, share=share)
 
 
 class _Given:
@@ -97,9 +93,9 @@ class KeyedByEntryFiller(Filler):
 class JoinsBegunLoadsFiller(Filler):
     """Without the shared cache, joins loads that have begun."""
 
-    async def _answers(self, *arguments: Any) -> list[Answer]:
+    async def _entries(self, *arguments: Any) -> list[Entry]:
         """Let everybody join until the end."""
-        return await super()._answers(*arguments[:5])
+        return await super()._entries(*arguments[:4])
 
 
 class DeletesEntries(Server):
@@ -126,6 +122,26 @@ class CountsNonces(Server):
         for guard in guards:
             old = int.from_bytes(self.data.get(guard, b""), "big")
             self.write(guard, (old + 1).to_bytes(NONCE_BYTES, "big"))
+
+
+class LocksByEntry(Server):
+    """One load lock for an entry whatever its guards are, and its waiters get what was loaded."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._loaded: dict[str, bytes] = {}
+
+    def begin(self, entry: str, seen: bytes, nonces: bytes, token: bytes) -> bytes | bool:
+        """Give what was loaded under other guards as if it were under these."""
+        raw = self._loaded.get(entry)
+        if raw is None or mark(raw) == seen:
+            return self.locks.take(entry, b"locked", token)
+        return _with_its_checksum(raw.replace(b"".join(nonces_in(raw)), nonces))
+
+    def put(self, entry: str, raw: bytes, guards: Sequence[str], nonces: Sequence[bytes]) -> bool:
+        """Keep what was loaded for those who wait, stored or not."""
+        self._loaded[entry] = raw
+        return super().put(entry, raw, guards, nonces)
 
 
 class PutsAnyway(Server):

@@ -38,6 +38,7 @@ class Primary:
         self._pending: dict[asyncio.Future[Any], float] = {}
         self._watching = False
         self.flaky = 0.0
+        self.patience = TIMEOUT
 
     @property
     def waiting(self) -> bool:
@@ -110,10 +111,10 @@ class Primary:
 
     async def _run(self, statement: Callable[..., Any], *arguments: Any) -> Any:
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._pending[future] = self._loop.time() + TIMEOUT
+        self._pending[future] = self._loop.time() + self.patience
         if not self._watching:
             self._watching = True
-            self._loop.call_later(TIMEOUT, self._watch)
+            self._loop.call_later(self.patience, self._watch)
         now, world = self._world.now, self._world
         world.at(now + world.latency(), self._reach, future, statement, arguments)
         if self.flaky and world.random.random() < self.flaky:

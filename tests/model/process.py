@@ -12,6 +12,7 @@ from typing import Any
 
 from cache_service.coherence.authority import AuthorityUnavailableError
 from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.expiry import Expiry
 from cache_service.coherence.invalidator import RulesOutdatedError
 from cache_service.coherence.keeper import Happening
 from cache_service.coherence.load_gate import LoadGate
@@ -116,14 +117,18 @@ class Process:
             sleep=asyncio.sleep,
         )
         gate = LoadGate(4, share=3, queue=20, patience=1.0)
-        self.filler = rules.filler(self.cache, self.memory, telling, gate, self._wall)
+        # Little is spared, so that expired entries, early refreshes and waits are common.
+        expiry = Expiry(self._wall, world.random.random, kept_stale=5.0)
+        self.filler = rules.filler(
+            self.cache, self.memory, telling, gate, expiry, self.cache.pushes
+        )
         self.reader = rules.reader(
             store=self.cache,
             memory=self.memory,
             lease=self.lease,
             observer=telling,
             filler=self.filler,
-            time=self._wall,
+            expiry=expiry,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -159,15 +164,16 @@ class Process:
         self, reads: Sequence[Read], consistency: Consistency, *, short: bool
     ) -> list[Answer]:
         """Answer as the edge does: one entry by the short way first, if it may be."""
-        if short and len(reads) == 1 and consistency == Consistency.DEFAULT:
-            answer = self.reader.near(ORGANIZATION, reads[0].key)
-            answer = answer or await self.reader.hit(ORGANIZATION, reads[0])
-            if answer is not None:
-                self.reader.served(ORGANIZATION, reads[0].query, answer.outcome)
-                return [answer]
 
         async def load(wanted: Sequence[int]) -> Loaded:
             return await self.primary.load([reads[position] for position in wanted])
+
+        if short and len(reads) == 1 and consistency == Consistency.DEFAULT:
+            answer = self.reader.near(ORGANIZATION, reads[0].key)
+            answer = answer or await self.reader.hit(ORGANIZATION, reads[0], load)
+            if answer is not None:
+                self.reader.served(ORGANIZATION, reads[0].query, answer.outcome)
+                return [answer]
 
         return await self.reader.read(ORGANIZATION, reads, load, consistency)
 
@@ -200,6 +206,7 @@ class Process:
     def _changed(self, why: str | None) -> None:
         if self._forgets:
             self.memory.forget()
+        self.cache.pushes.lost()
         if why is not None:
             self.telling.counts["connection lost"] += 1
         self.telling.log(f"{self.name}: {why or 'connected'}")

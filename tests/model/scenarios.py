@@ -204,6 +204,20 @@ def load_under_way(scene: Scene) -> None:
     _run(scene, 0.1)
 
 
+def load_elsewhere(scene: Scene) -> None:
+    """The same where the reader's process is another, which could wait for that load."""
+    one, other, _ = scene.processes
+    _begin(scene, one, other)
+    one.primary.hold(up=False, down=True)
+    scene.read(one, [ONE])
+    _run(scene, 0.02)
+    _until(scene, _apply(scene, other, "day:1"))
+    scene.read(other, [ONE])
+    _run(scene, 0.01)
+    one.primary.let_go()
+    _run(scene, 0.1)
+
+
 def uncached_load_under_way(scene: Scene) -> None:
     """The same where the shared cache does not answer the reader."""
     one, other, _ = scene.processes
@@ -243,6 +257,7 @@ SCENARIOS: dict[str, Callable[[Scene], None]] = {
         isolated,
         joined_meanwhile,
         late_answer,
+        load_elsewhere,
         load_under_way,
         new_epoch,
         registered_anew,

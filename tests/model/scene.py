@@ -28,13 +28,13 @@ _RELAYS = 2
 TAGS = ("day:1", "day:2", "hours")
 
 
-def _read(name: str, *tags: str) -> Read:
-    return Read("model", name, ("organization", *tags), 60.0)
+def _read(name: str, *tags: str, ttl: float = 60.0) -> Read:
+    return Read("model", name, ("organization", *tags), ttl)
 
 
 READS = (
     _read("one", "day:1", "hours"),
-    _read("two", "day:2", "hours"),
+    _read("two", "day:2", "hours", ttl=0.5),
     _read("both", "day:1", "day:2"),
 )
 

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cache_service.coherence.entry import NONCE_BYTES
 from cache_service.coherence.era import Era
 from cache_service.coherence.peers import Peers, Publication
-from cache_service.coherence.ports import Filled, StoreUnavailableError
+from cache_service.coherence.ports import Filled, StoreUnavailableError, Taken, Wanted
+from cache_service.coherence.pushes import Pushes
+from tests.model import requests
 from tests.model.clockwork import Loop, World
-from tests.model.valkey import Cluster, Refused, Server
+from tests.model.valkey import Cluster
 from tests.model.wires import Wire
 
 __all__ = ["SharedCache"]
@@ -51,6 +54,7 @@ class SharedCache:
         self._held = (False, False)
         self._watching = False
         self.peers: Peers | None = None
+        self.pushes = Pushes()
 
     @property
     def connected(self) -> bool:
@@ -64,13 +68,13 @@ class SharedCache:
         wire.publisher = self._publisher
         wire.hold(up=self._held[0], down=self._held[1])
         self._greeting = wire
-        wire.request(_greet, self._greeted, wire)
+        wire.request(requests.greet, self._greeted, wire)
         self._loop.call_later(TIMEOUT, self._ungreeted, wire)
 
     async def identity(self) -> str | None:
         """Return who the server is if it is a primary that takes writes, else None."""
         wire = self._wire
-        replid: str | None = await self._ask(None, _identity)
+        replid: str | None = await self._ask(None, requests.identity)
         return None if replid is None or wire is None else f"{wire.run_id}:{replid}"
 
     async def seek(self) -> bool:
@@ -84,7 +88,7 @@ class SharedCache:
     def acknowledge(self, publisher: str, number: int, member: str) -> None:
         """Tell a publisher that it was heard, waiting for nothing."""
         if self._wire is not None:
-            self._wire.request(_acknowledge, publisher, number, member)
+            self._wire.request(requests.acknowledge, publisher, number, member)
 
     def full_key(self, era: Era, _organization_id: int, key: str) -> str:
         """Return the name of an entry."""
@@ -104,28 +108,64 @@ class SharedCache:
         names = [self.full_key(era, organization_id, key) for key in keys]
         guards = [self.guard_key(era, tag) for tag in tags]
         found: tuple[list[bytes | None], list[bytes | None]]
-        found = await self._ask(era, _fetch, names, guards)
+        found = await self._ask(era, requests.fetch, names, guards)
         return found
 
     async def claim(self, era: Era, _organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Return the guards, made where they were missing."""
         found: list[bytes]
-        found = await self._ask(era, _claim, [self.guard_key(era, tag) for tag in tags])
+        found = await self._ask(era, requests.claim, [self.guard_key(era, tag) for tag in tags])
         return found
+
+    async def take(
+        self, era: Era, organization_id: int, wanted: Sequence[Wanted]
+    ) -> Sequence[Taken]:
+        """Claim guards and take locks."""
+        token = self._world.random.randbytes(NONCE_BYTES)
+        entries = [
+            (
+                self.full_key(era, organization_id, one.key),
+                one.seen,
+                [self.guard_key(era, tag) for tag in one.tags],
+            )
+            for one in wanted
+        ]
+        taken = []
+        for nonces, what in await self._ask(era, requests.take, entries, token):
+            raw = what if isinstance(what, bytes) else None
+            taken.append(Taken(tuple(nonces), raw, token if what is True else b""))
+        return taken
 
     async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
         """Store the entry if every guard has its nonce."""
         entry = self.full_key(era, organization_id, filled.key)
         guards = [self.guard_key(era, tag) for tag in filled.tags]
-        stored: bool = await self._ask(era, _put, entry, filled.raw, guards, filled.nonces)
+        what = entry, filled.raw, guards, filled.nonces, filled.token
+        stored: bool = await self._ask(era, requests.put, *what)
         return stored
+
+    async def renew(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Let locks last."""
+        entries = [self.full_key(era, organization_id, key) for key in keys]
+        await self._ask(era, requests.renew, entries, token)
+
+    async def release(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Release locks."""
+        entries = [self.full_key(era, organization_id, key) for key in keys]
+        await self._ask(era, requests.release, entries, token)
 
     async def invalidate(
         self, era: Era, organization_id: int, tags: Sequence[str], number: int
     ) -> None:
         """Delete the guards and publish the tags."""
         publication = Publication(self._publisher, number, organization_id, tuple(tags))
-        await self._ask(era, _invalidate, [self.guard_key(era, tag) for tag in tags], publication)
+        await self._ask(
+            era, requests.invalidate, [self.guard_key(era, tag) for tag in tags], publication
+        )
 
     def cut(self) -> None:
         """Lose the connection."""
@@ -163,7 +203,7 @@ class SharedCache:
         if not self._watching:
             self._watching = True
             self._loop.call_later(TIMEOUT, self._watch)
-        wire.request(_serve, future, run_id, history, command, arguments)
+        wire.request(requests.serve, future, run_id, history, command, arguments)
         try:
             return await future
         finally:
@@ -184,13 +224,15 @@ class SharedCache:
             wire = self._wire
             if wire is not None and wire.heard_at < self._world.now - TIMEOUT / self._loop.rate:
                 wire.abort()
-            _fail(future, "no answer in time")
+            requests.fail(future, "no answer in time")
 
-    def _heard(self, what: Publication | tuple[int, str]) -> None:
+    def _heard(self, what: Publication | tuple[int, str] | str) -> None:
         peers = self.peers
-        if peers is None:
+        if isinstance(what, str):
+            self.pushes.heard(what)
+        elif peers is None:
             return
-        if isinstance(what, Publication):
+        elif isinstance(what, Publication):
             peers.heard(what)
         else:
             peers.acknowledged(*what)
@@ -210,84 +252,10 @@ class SharedCache:
             self._wire = None
             self._changed("connection lost")
             for future in list(self._pending):
-                _fail(future, "connection lost")
+                requests.fail(future, "connection lost")
         elif wire is self._greeting:
             self._greeting = None
         else:
             return
         self._loop.call_later(self._pause, self.connect)
         self._pause = min(self._pause * 2, _LAST_PAUSE)
-
-
-def _fail(future: asyncio.Future[Any], why: str) -> None:
-    if not future.done():
-        future.set_exception(StoreUnavailableError(why))
-
-
-def _answer(future: asyncio.Future[Any], result: Any) -> None:
-    if isinstance(result, Refused):
-        _fail(future, "refused")
-    elif not future.done():
-        future.set_result(result)
-
-
-# What the server does with a request.
-
-
-def _serve(  # noqa: PLR0917 - what a request is made of
-    server: Server,
-    wire: Wire,
-    future: asyncio.Future[Any],
-    run_id: str,
-    history: str | None,
-    command: Callable[..., Any],
-    arguments: tuple[Any, ...],
-) -> None:
-    try:
-        if history is not None:
-            server.check(run_id, history)
-        result = command(server, *arguments)
-    except Refused as refused:
-        result = refused
-    wire.reply(_answer, future, result)
-
-
-def _greet(server: Server, wire: Wire, greeted: Callable[[Wire], None], _wire: Wire) -> None:
-    server.wires.append(wire)
-    wire.reply(greeted, wire)
-
-
-def _identity(server: Server) -> str | None:
-    if not server.primary:
-        return None
-    server.write("probe", b"")
-    return server.replid
-
-
-def _acknowledge(server: Server, _wire: Wire, publisher: str, number: int, member: str) -> None:
-    for wire in server.wires:
-        if wire.publisher == publisher:
-            wire.reply(wire.heard, (number, member))
-
-
-def _fetch(
-    server: Server, entries: Sequence[str], guards: Sequence[str]
-) -> tuple[list[bytes | None], list[bytes | None]]:
-    data = server.data
-    return [data.get(name) for name in entries], [data.get(name) for name in guards]
-
-
-def _claim(server: Server, guards: Sequence[str]) -> list[bytes]:
-    return server.claim(guards)
-
-
-def _put(
-    server: Server, entry: str, raw: bytes, guards: Sequence[str], nonces: Sequence[bytes]
-) -> bool:
-    return server.put(entry, raw, guards, nonces)
-
-
-def _invalidate(server: Server, guards: Sequence[str], publication: Publication) -> None:
-    server.invalidate(guards)
-    for wire in server.wires:
-        wire.reply(wire.heard, publication)

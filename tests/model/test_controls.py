@@ -32,6 +32,7 @@ FORCED = {
     "the expelled keep their memory": "registered_anew",
     "nonces are counters": "evicted_guard",
     "loads are shared by the entry alone": "load_under_way",
+    "load locks are kept by the entry alone": "load_elsewhere",
     "loads that have begun are joined": "uncached_load_under_way",
     "a lost connection is ignored": "disconnected",
     "another database's leases are forgotten": "switched_over",

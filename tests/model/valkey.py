@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from cache_service.coherence.entry import NONCE_BYTES
+from cache_service.coherence.entry import NONCE_BYTES, mark
 from tests.model.clockwork import World
+from tests.model.locks import Locks
 from tests.model.wires import Wire
 
 __all__ = ["Cluster", "Refused", "Server"]
@@ -37,6 +38,7 @@ class Server:
         self.full = False
         self.read_only = False
         self.wires: list[Wire] = []
+        self.locks = Locks(self)
         self._base = dict(data)
         self._journal: list[tuple[float, str, bytes | None]] = []
         self._waiting: list[tuple[Wire, Command, tuple[Any, ...]]] = []
@@ -117,6 +119,13 @@ class Server:
     def fresh_nonce(self) -> bytes:
         """Return a nonce that nobody ever had."""
         return self.world.random.randbytes(NONCE_BYTES)
+
+    def begin(self, entry: str, seen: bytes, nonces: bytes, token: bytes) -> bytes | bool:
+        """Take the load lock of an entry; False if another has it, or the entry if it is new."""
+        raw = self.data.get(entry)
+        if raw is not None and mark(raw) != seen and nonces in raw:
+            return raw
+        return self.locks.take(entry, nonces, token)
 
     def put(self, entry: str, raw: bytes, guards: Sequence[str], nonces: Sequence[bytes]) -> bool:
         """Store the entry if every guard has its nonce."""

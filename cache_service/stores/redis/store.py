@@ -2,7 +2,8 @@
 
 Keys are readable and put one organization into one hash slot:
 `chairside:{1}:3f9a2c01d2b4e6f8:entry:availability:barber:7:...` and
-`chairside:{1}:3f9a2c01d2b4e6f8:guard:day:7:2018-05-24`, where the third part is the era.
+`chairside:{1}:3f9a2c01d2b4e6f8:guard:day:7:2018-05-24`, where the third part is the era. The
+lock of an entry's load is named as the entry, with `load` in place of `entry`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,31 @@ import hiredis
 
 from cache_service.coherence.entry import NONCE_BYTES
 from cache_service.coherence.era import Era
-from cache_service.coherence.ports import Filled, StoreUnavailableError
+from cache_service.coherence.ports import (
+    LOCK_SECONDS,
+    Filled,
+    StoreUnavailableError,
+    Taken,
+    Wanted,
+)
 from cache_service.stores.redis.channels import Channels
 from cache_service.stores.redis.connection import MultiplexedConnection
-from cache_service.stores.redis.scripts import CLAIM, FETCH, INVALIDATE, PUT, Script
+from cache_service.stores.redis.scripts import (
+    CLAIM,
+    FETCH,
+    INVALIDATE,
+    PUT,
+    RELEASE,
+    RENEW,
+    Script,
+)
 from cache_service.stores.redis.wire import read_info
 
 __all__ = ["GUARD_LIFETIME_MS", "RedisStore"]
 
 GUARD_LIFETIME_MS = 24 * 3600 * 1000
 """Renewed by every fill. A guard that expires costs misses and nothing else."""
+_LOCK_MS = round(LOCK_SECONDS * 1000)
 
 
 class RedisStore:
@@ -70,21 +86,69 @@ class RedisStore:
 
     async def claim(self, era: Era, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Return the tags' guards, giving the missing ones a fresh nonce each."""
-        guards = [self.guard_key(era, organization_id, tag) for tag in tags]
+        guards, _ = await self._claim(era, organization_id, tags, (), b"")
+        return guards
+
+    async def take(
+        self, era: Era, organization_id: int, wanted: Sequence[Wanted]
+    ) -> Sequence[Taken]:
+        """Claim the guards and, under them, the load lock of each entry, in one round trip."""
+        tags = tuple(dict.fromkeys(tag for one in wanted for tag in one.tags))
+        token = self._random(NONCE_BYTES)
+        guards, entries = await self._claim(era, organization_id, tags, wanted, token)
+        of_tag = dict(zip(tags, guards, strict=True))
+        taken = []
+        for one, entry in zip(wanted, entries, strict=True):
+            nonces = tuple(of_tag[tag] for tag in one.tags)
+            raw = entry if isinstance(entry, bytes) else None
+            taken.append(Taken(nonces, raw, token if entry == 1 else b""))
+        return taken
+
+    async def _claim(
+        self,
+        era: Era,
+        organization_id: int,
+        tags: Sequence[str],
+        wanted: Sequence[Wanted],
+        token: bytes,
+    ) -> tuple[Sequence[bytes], Sequence[bytes | int]]:
+        prefix = _prefix(era, organization_id)
+        keys = [f"{prefix}guard:{tag}" for tag in tags]
+        number = {tag: str(place) for place, tag in enumerate(tags, 1)}
         pool = self._random(NONCE_BYTES * len(tags))
-        nonces = [pool[at : at + NONCE_BYTES] for at in range(0, len(pool), NONCE_BYTES)]
-        found: list[bytes] = await self._run(era, CLAIM, guards, GUARD_LIFETIME_MS, *nonces)
-        return found
+        arguments: list[str | bytes] = [
+            pool[at : at + NONCE_BYTES] for at in range(0, len(pool), NONCE_BYTES)
+        ]
+        for one in wanted:
+            keys += (f"{prefix}entry:{one.key}", f"{prefix}load:{one.key}")
+            arguments += (one.seen, " ".join(number[tag] for tag in one.tags))
+        lifetimes = GUARD_LIFETIME_MS, _LOCK_MS
+        found = await self._run(era, CLAIM, keys, len(tags), *lifetimes, token, *arguments)
+        return found[: len(tags)], found[len(tags) :]
 
     async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
         """Store the entry only if every guard still has its nonce; tell whether it was."""
-        keys = [self.full_key(era, organization_id, filled.key)]
-        keys += [self.guard_key(era, organization_id, tag) for tag in filled.tags]
-        lifetime = max(1, round(filled.ttl * 1000))
-        stored = await self._run(
-            era, PUT, keys, filled.raw, lifetime, GUARD_LIFETIME_MS, *filled.nonces
-        )
-        return bool(stored)
+        prefix = _prefix(era, organization_id)
+        keys = [f"{prefix}entry:{filled.key}", f"{prefix}load:{filled.key}"]
+        keys += [f"{prefix}guard:{tag}" for tag in filled.tags]
+        lifetimes = max(1, round(filled.ttl * 1000)), GUARD_LIFETIME_MS
+        push = filled.token, self._channels.loaded
+        return bool(await self._run(era, PUT, keys, filled.raw, *lifetimes, *push, *filled.nonces))
+
+    async def renew(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Let the locks that this token still has last for another LOCK_SECONDS."""
+        prefix = _prefix(era, organization_id)
+        await self._run(era, RENEW, [f"{prefix}load:{key}" for key in keys], token, _LOCK_MS)
+
+    async def release(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Release the locks and push that to who waits."""
+        prefix = _prefix(era, organization_id)
+        both = [f"{prefix}{kind}:{key}" for key in keys for kind in ("entry", "load")]
+        await self._run(era, RELEASE, both, token, self._channels.loaded)
 
     async def invalidate(
         self, era: Era, organization_id: int, tags: Sequence[str], number: int

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from google.protobuf.message import Message
 
-from cache_service.coherence.entry import Entry, decode, encode, nonces_in
+from cache_service.coherence.entry import decode, encode, nonces_in
 from cache_service.commands.audit import run_audit
 from cache_service.commands.audit_report import AuditReport
 from cache_service.queries.availability import DaySlots
@@ -90,7 +90,7 @@ async def tamper(cache: Cache, pattern: str, change: Callable[[bytes], bytes]) -
     raw = await cache.redis.get(name)
     entry = decode(name.decode(), None, raw)
     assert entry is not None
-    changed = Entry(change(entry.payload), entry.snapshot, entry.filled_at)
+    changed = entry._replace(payload=change(entry.payload))
     await cache.redis.set(
         name, encode(name.decode(), b"".join(nonces_in(raw)), changed), keepttl=True
     )

@@ -45,12 +45,16 @@ class Cache:
         assert settings["event"] == "settings", "logged just before the clock is made"
         return CLOCK + (datetime.now(UTC) - datetime.fromisoformat(settings["timestamp"]))
 
-    def metric(self, name: str) -> float:
-        """Read a metric without labels, as Prometheus does."""
+    def metrics(self) -> dict[str, float]:
+        """Read all metrics, by their names with their labels, as Prometheus does."""
         with urlopen(f"http://127.0.0.1:{self.process.metrics_port}/metrics") as answer:
             lines = answer.read().decode().splitlines()
-        (value,) = (line.split()[1] for line in lines if line.split()[0] == name)
-        return float(value)
+        samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    def metric(self, name: str) -> float:
+        """Read one metric."""
+        return self.metrics()[name]
 
     async def entries(self, organization_id: int) -> list[bytes]:
         """Return the names of an organization's entries."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cache_service.coherence.era import Era
-from cache_service.coherence.ports import Filled, StoreUnavailableError
+from cache_service.coherence.ports import Filled, StoreUnavailableError, Taken, Wanted
 from cache_service.stores.redis.address import Address, Fixed
 from cache_service.stores.redis.channels import Channels
 from cache_service.stores.redis.connection import MultiplexedConnection
@@ -45,6 +45,18 @@ class Bound:
     async def claim(self, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Return the guards."""
         return await self._store.claim(await self.era(), organization_id, tags)
+
+    async def take(self, organization_id: int, *wanted: Wanted) -> Sequence[Taken]:
+        """Claim guards and take load locks."""
+        return await self._store.take(await self.era(), organization_id, wanted)
+
+    async def renew(self, organization_id: int, keys: Sequence[str], token: bytes) -> None:
+        """Let locks last."""
+        await self._store.renew(await self.era(), organization_id, keys, token)
+
+    async def release(self, organization_id: int, keys: Sequence[str], token: bytes) -> None:
+        """Release locks."""
+        await self._store.release(await self.era(), organization_id, keys, token)
 
     async def put(self, organization_id: int, filled: Filled) -> bool:
         """Store an entry."""
@@ -96,6 +108,7 @@ class Opened:
         calls: list[Any] = [
             lambda: self.store.fetch(ORGANIZATION, ("key",), TAGS),
             lambda: self.store.claim(ORGANIZATION, TAGS),
+            lambda: self.store.take(ORGANIZATION, Wanted("key", TAGS)),
             lambda: self.store.put(ORGANIZATION, Filled("key", TAGS, (b"1", b"2"), b"raw", 60)),
             lambda: self.store.invalidate(ORGANIZATION, TAGS),
             self.store.used_memory,

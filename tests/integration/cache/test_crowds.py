@@ -1,4 +1,4 @@
-"""Many callers at once: one load for all, never too many, and nothing left of those who go."""
+"""Many callers at once: never too many loads, and nothing left of those who go."""
 
 import asyncio
 import os
@@ -7,15 +7,15 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from operator import sub
 from typing import Any
 
 import asyncpg
 import grpc
 import redis.asyncio
 
+from tests.integration.cache.crowd import loads, outcomes
 from tests.integration.cache.pair import MONDAY, Pair, ask, everything_of
-from tests.integration.cache.running import Cache, source, starts
+from tests.integration.cache.running import Cache, source
 from tests.integration.cache.shops import Shop
 from tests.support.waiting import eventually
 
@@ -30,16 +30,6 @@ SELECT count(*) FROM pg_stat_activity
 WHERE usename = 'chairside_cache' AND datname = current_database() AND state <> 'idle'
   AND query !~ 'authority|outbox|members'
 """
-
-
-def _outcomes(cache: Cache, *outcomes: str) -> float:
-    """Add up the availability entries answered so."""
-    name = 'chairside_cache_reads_total{{outcome="{}",query="availability"}}'
-    return sum(cache.metric(name.format(outcome)) for outcome in outcomes)
-
-
-def _loads(cache: Cache) -> float:
-    return _outcomes(cache, "miss", "uncached", "bypass")
 
 
 @asynccontextmanager
@@ -62,46 +52,6 @@ async def _most_at_once(pair: Pair) -> AsyncIterator[list[int]]:
         await watching
         await connection.close()
         most.append(max(found))
-
-
-async def test_a_thousand_callers_of_one_cold_key_load_it_once(pair: Pair, held_shop: Shop) -> None:
-    """Each process loads it once, and everybody is answered by that.
-
-    On a machine so busy that a lease runs out meanwhile, it is tried again.
-    """
-
-    async def loaded_once() -> bool:
-        await pair.healthy()
-        before = [_counted(cache) for cache in pair.both]
-        await _at_one_moment(pair, held_shop)
-        after = [_counted(cache) for cache in pair.both]
-        grown = [tuple(map(sub, new, old)) for new, old in zip(after, before, strict=True)]
-        assert grown == [(1, CALLERS / 2 - 1, 0)] * 2
-        return True
-
-    await eventually(loaded_once, seconds=20)
-
-
-def _counted(cache: Cache) -> tuple[float, float, float]:
-    return _outcomes(cache, "miss"), _outcomes(cache, "shared"), _outcomes(cache, "uncached")
-
-
-async def _at_one_moment(pair: Pair, shop: Shop) -> None:
-    """Let so many callers ask for what is cold that all of them are there before any load ends."""
-
-    async def all_wait() -> bool:
-        return sum(cache.metric("grpc_server_open_calls") for cache in pair.both) == CALLERS
-
-    await pair.one.stub.Invalidate(everything_of(shop))
-    async with pair.connection.transaction():
-        # A load reads that table.
-        await pair.connection.execute("LOCK TABLE special_hours IN ACCESS EXCLUSIVE MODE")
-        calls = [
-            asyncio.ensure_future(ask(pair.both[number % 2], shop)) for number in range(CALLERS)
-        ]
-        await eventually(all_wait)
-    for answer in await asyncio.gather(*calls):
-        assert len(starts(answer)[shop.barbers[0]]) == 8
 
 
 async def _crowd(pair: Pair, shop: Shop) -> int:
@@ -142,7 +92,7 @@ async def test_without_redis_the_database_is_not_overrun(pair: Pair, held_shop: 
 async def test_a_hot_key_that_changes_all_the_time_is_answered_at_two_loads_at_most(
     pair: Pair, held_shop: Shop
 ) -> None:
-    """Ten changes a second: for each of them a process loads twice at most, whoever reads."""
+    """Ten changes a second: for each of them both load twice at most together, whoever reads."""
     stop = asyncio.Event()
     answered = 0
 
@@ -153,8 +103,8 @@ async def test_a_hot_key_that_changes_all_the_time_is_answered_at_two_loads_at_m
                 await ask(cache, held_shop)
             answered += 1
 
-    before = [_loads(cache) for cache in pair.both]
-    hits = sum(_outcomes(cache, "near", "hit") for cache in pair.both)
+    before = sum(map(loads, pair.both))
+    hits = sum(outcomes(cache, "near", "hit") for cache in pair.both)
     readers = [asyncio.create_task(reader(pair.both[number % 2])) for number in range(20)]
     changes = 20
     for _ in range(changes):
@@ -163,9 +113,8 @@ async def test_a_hot_key_that_changes_all_the_time_is_answered_at_two_loads_at_m
     stop.set()
     await asyncio.gather(*readers)
     assert answered > 20 * changes  # the control: every change met all readers
-    for cache, loads in zip(pair.both, before, strict=True):
-        assert changes / 2 < _loads(cache) - loads <= 2 * changes
-    assert sum(_outcomes(cache, "near", "hit") for cache in pair.both) > hits
+    assert changes / 2 < sum(map(loads, pair.both)) - before <= 2 * changes
+    assert sum(outcomes(cache, "near", "hit") for cache in pair.both) > hits
 
 
 async def _connections(pair: Pair) -> int:

@@ -6,13 +6,23 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from cache_service.coherence.authority import Standing, bound
 from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.entry import mark
 from cache_service.coherence.era import Era
+from cache_service.coherence.expiry import Expiry
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
-from cache_service.coherence.outcome import Outcome
-from cache_service.coherence.ports import Filled, Loaded, Read, StoreUnavailableError
+from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.ports import (
+    Filled,
+    Loaded,
+    Read,
+    StoreUnavailableError,
+    Taken,
+    Wanted,
+)
+from cache_service.coherence.pushes import Pushes
 from cache_service.coherence.reader import Reader
 
 __all__ = [
@@ -49,7 +59,9 @@ def read_of(name: str, *tags: str) -> Read:
 
 
 class FakeStore:
-    """Entries and guards in dicts; the calls in `refused` fail, all are in `calls`.
+    """Entries, guards and locks in dicts; the calls in `refused` fail, all are in `calls`.
+
+    Locks never run out by themselves; who waits for one is told by `pushes` of its end.
 
     `before` and `after` hold a coroutine function for a call's name, awaited on the way to
     the store and on the way back: there other things happen meanwhile.
@@ -58,6 +70,8 @@ class FakeStore:
     def __init__(self) -> None:
         self.entries: dict[str, bytes] = {}
         self.guards: dict[str, bytes] = {}
+        self.locks: dict[str, tuple[tuple[bytes, ...], bytes]] = {}
+        self.pushes = Pushes()
         self.calls: list[str] = []
         self.refused: set[str] = set()
         self.before: dict[str, Hook] = {}
@@ -83,13 +97,42 @@ class FakeStore:
     async def claim(self, _era: Era, _organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
         """Make what guards are missing."""
         await self._arrive("claim")
-        for tag in tags:
-            if tag not in self.guards:
-                self._nonces += 1
-                self.guards[tag] = self._nonces.to_bytes(16, "big")
-        found = [self.guards[tag] for tag in tags]
+        found = self._claimed(tags)
         await self._leave("claim")
         return found
+
+    async def take(
+        self, era: Era, organization_id: int, wanted: Sequence[Wanted]
+    ) -> Sequence[Taken]:
+        """Claim guards and take locks that nobody has under them."""
+        await self._arrive("take")
+        taken = []
+        token = self._unique()
+        for one in wanted:
+            nonces = tuple(self._claimed(one.tags))
+            full_key = self.full_key(era, organization_id, one.key)
+            raw = self.entries.get(full_key)
+            if raw and mark(raw) != one.seen and b"".join(nonces) in raw:
+                taken.append(Taken(nonces, raw))
+            elif self.locks.get(full_key, ((), b""))[0] == nonces:
+                taken.append(Taken(nonces))
+            else:
+                self.locks[full_key] = nonces, token
+                taken.append(Taken(nonces, token=token))
+        await self._leave("take")
+        return taken
+
+    def _claimed(self, tags: Sequence[str]) -> list[bytes]:
+        return [self.guards.setdefault(tag, self._unique()) for tag in tags]
+
+    def _unique(self) -> bytes:
+        self._nonces += 1
+        return self._nonces.to_bytes(16, "big")
+
+    def _unlock(self, full_key: str, token: bytes) -> None:
+        if self.locks.get(full_key, ((), b""))[1] == token:
+            del self.locks[full_key]
+        self.pushes.heard(full_key)
 
     async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
         """Store the entry if all guards are as told."""
@@ -97,8 +140,24 @@ class FakeStore:
         stored = [self.guards.get(tag) for tag in filled.tags] == list(filled.nonces)
         if stored:
             self.entries[self.full_key(era, organization_id, filled.key)] = filled.raw
+        if filled.token:
+            self._unlock(self.full_key(era, organization_id, filled.key), filled.token)
         await self._leave("put")
         return stored
+
+    async def renew(
+        self, _era: Era, _organization_id: int, _keys: Sequence[str], _token: bytes
+    ) -> None:
+        """Let locks last."""
+        await self._arrive("renew")
+
+    async def release(
+        self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
+    ) -> None:
+        """Release locks."""
+        await self._arrive("release")
+        for key in keys:
+            self._unlock(self.full_key(era, organization_id, key), token)
 
     async def invalidate(
         self, _era: Era, _organization_id: int, tags: Sequence[str], _number: int
@@ -173,25 +232,38 @@ class Seen:
 
 
 class World:
-    """A reader with all that it touches: it has a lease on `ERA`, and keeps nothing in memory."""
+    """A reader with all that it touches: it has a lease on `ERA`, and keeps nothing in memory.
 
-    def __init__(self) -> None:
-        self.store = FakeStore()
-        self.facts = Facts()
+    `other` is another process over the same store and database. `lot` is what is drawn from 0
+    to 1: with a half times to live are as told.
+    """
+
+    def __init__(self, other: "World | None" = None) -> None:
+        self.store = other.store if other else FakeStore()
+        self.facts = other.facts if other else Facts()
+        self.lot = 0.5
         self.seen = Seen()
-        gate = LoadGate(100, share=100, queue=10_000, patience=60.0)
         self.time = 1000.0
-        memory = Memory(0, lambda: self.time)
         self.lease = Lease(lambda: self.time)
         self.renew()
-        self.filler = Filler(self.store, memory, self.seen, gate, lambda: self.time)
+        self._make(0)
+
+    def keep_in_memory(self) -> None:
+        """Keep answers in memory from now on."""
+        self._make(1_000_000)
+
+    def _make(self, memory_bytes: int) -> None:
+        gate = LoadGate(100, share=100, queue=10_000, patience=60.0)
+        memory = Memory(memory_bytes, lambda: self.time)
+        expiry = Expiry(lambda: self.time, lambda: self.lot, 600.0)
+        self.filler = Filler(self.store, memory, self.seen, gate, expiry, self.store.pushes)
         self.reader = Reader(
             store=self.store,
             memory=memory,
             lease=self.lease,
             observer=self.seen,
             filler=self.filler,
-            time=lambda: self.time,
+            expiry=expiry,
         )
 
     def renew(self) -> None:
@@ -206,6 +278,10 @@ class World:
         """Read, and return payloads and outcomes."""
         answers = await self.reader.read(ORGANIZATION, reads, self.facts.load(*reads), consistency)
         return [(answer.payload, answer.outcome) for answer in answers]
+
+    async def hit(self, read: Read) -> Answer | None:
+        """Read by the short way."""
+        return await self.reader.hit(ORGANIZATION, read, self.facts.load(read))
 
     async def change(self, *tags: str) -> None:
         """Change facts in the database, invalidate, and be acknowledged."""

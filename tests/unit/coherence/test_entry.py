@@ -11,7 +11,7 @@ from cache_service.coherence.entry import NONCE_BYTES, Entry, decode, encode
 
 KEY = "chairside:{7}:e:entry:availability:barber:7:date:2018-05-24"
 NONCES = bytes(range(NONCE_BYTES)) + bytes(range(100, 100 + NONCE_BYTES))
-ENTRY = Entry(b"payload", "10:20:11,12", 1_527_120_000.25)
+ENTRY = Entry(b"payload", "10:20:11,12", 1_527_120_000.25, 300.0, 0.125)
 RAW = encode(KEY, NONCES, ENTRY)
 
 
@@ -20,13 +20,17 @@ RAW = encode(KEY, NONCES, ENTRY)
     nonces=st.lists(st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES), max_size=5),
     payload=st.binary(max_size=2000),
     snapshot=st.text(alphabet="0123456789:,", max_size=300),
-    filled_at=st.floats(allow_nan=False),
+    times=st.tuples(
+        st.floats(allow_nan=False),
+        st.floats(allow_nan=False, width=32),
+        st.floats(allow_nan=False, width=32),
+    ),
 )
 def test_an_entry_comes_back_as_it_was(
-    key: str, nonces: list[bytes], payload: bytes, snapshot: str, filled_at: float
+    key: str, nonces: list[bytes], payload: bytes, snapshot: str, times: tuple[float, float, float]
 ) -> None:
     """Whatever is stored under a key and nonces is read under them, empty parts too."""
-    entry = Entry(payload, snapshot, filled_at)
+    entry = Entry(payload, snapshot, *times)
     assert decode(key, b"".join(nonces), encode(key, b"".join(nonces), entry)) == entry
 
 
@@ -73,7 +77,7 @@ def test_another_key_or_other_nonces_are_a_miss(key: str, nonces: bytes) -> None
     assert decode(key, nonces, RAW) is None
 
 
-@pytest.mark.parametrize("magic", [b"CSE0", b"CSE2", b"\0\0\0\0", b"cse1"])
+@pytest.mark.parametrize("magic", [b"CSE0", b"CSE1", b"\0\0\0\0", b"cse1"])
 def test_another_format_is_a_miss(magic: bytes) -> None:
     """An entry of another version is not read as one of this."""
     assert decode(KEY, NONCES, magic + RAW[4:]) is None
@@ -87,6 +91,6 @@ def test_a_length_that_lies_under_a_right_checksum_is_no_error() -> None:
         (0, 0, 0xFFFF),
     ]:
         body = bytearray(RAW[8:])
-        struct.pack_into("<HHH", body, 8, key_length, nonce_count, snapshot_length)
+        struct.pack_into("<HHH", body, 16, key_length, nonce_count, snapshot_length)
         raw = RAW[:4] + struct.pack("<I", zlib.crc32(body)) + bytes(body)
         assert decode(KEY, NONCES, raw) is None

@@ -25,7 +25,7 @@ class _Kept:
         """Put an answer, with a marker of now unless one is given."""
         answer = Answer(payload, Outcome.HIT, "1:1:", self.now)
         taken = self.memory.marker() if marker is None else marker
-        self.memory.put(ERA, taken, 1, read, answer)
+        self.memory.put(ERA, taken, 1, read, answer, self.now + read.ttl)
 
     def has(self, read: Read, era: Era = ERA) -> bool:
         """Tell whether the read's answer is there."""

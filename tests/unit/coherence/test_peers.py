@@ -36,7 +36,7 @@ class _World:
             return self.over.wait()  # type: ignore[return-value]
 
         self.peers = Peers(self.memory, "me", acknowledge, sleep)
-        self.memory.put(ERA, 0, 1, READ, Answer(b"", Outcome.HIT, "1:1:", 0.0))
+        self.memory.put(ERA, 0, 1, READ, Answer(b"", Outcome.HIT, "1:1:", 0.0), 9.0)
 
 
 async def test_what_is_heard_is_dropped_and_then_acknowledged() -> None:

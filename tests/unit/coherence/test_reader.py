@@ -14,10 +14,10 @@ DAY = read_of("day", "day:7")
 async def test_the_second_read_is_a_hit_of_one_round_trip(world: World) -> None:
     """A miss claims, loads and stores; a hit is one fetch and nothing else."""
     assert await world.read(DAY) == [(b"0,0", Outcome.MISS)]
-    assert world.store.calls == ["fetch", "claim", "put"]
+    assert world.store.calls == ["fetch", "take", "put"]
     world.store.calls.clear()
     assert await world.read(DAY) == [(b"0,0", Outcome.HIT)]
-    answer = await world.reader.hit(ORGANIZATION, DAY)
+    answer = await world.hit(DAY)
     assert answer is not None
     assert (answer.payload, answer.filled_at) == (b"0,0", 1000.0)
     assert world.store.calls == ["fetch", "fetch"]
@@ -35,11 +35,11 @@ async def test_a_hit_needs_every_guard(world: World, tag: str) -> None:
     await world.read(read)
     assert await world.read(read) == [(b"0,0,0", Outcome.HIT)]
     del world.store.guards[tag]
-    assert await world.reader.hit(ORGANIZATION, read) is None
+    assert await world.hit(read) is None
     assert await world.read(read) == [(b"0,0,0", Outcome.MISS)]
     assert await world.read(read) == [(b"0,0,0", Outcome.HIT)]
     world.store.guards[tag] = b"another nonce..."
-    assert await world.reader.hit(ORGANIZATION, read) is None
+    assert await world.hit(read) is None
     assert await world.read(read) == [(b"0,0,0", Outcome.MISS)]
 
 
@@ -60,9 +60,9 @@ async def test_damaged_entries_are_misses(world: World) -> None:
     """An entry that is not what it says is loaded anew, without an error."""
     await world.read(DAY)
     (key,) = world.store.entries
-    for raw in (b"", b"CSE1", b"noise" * 40, world.store.entries[key][:-1]):
+    for raw in (b"", b"CSE2", b"noise" * 40, world.store.entries[key][:-1]):
         world.store.entries[key] = raw
-        assert await world.reader.hit(ORGANIZATION, DAY) is None
+        assert await world.hit(DAY) is None
         assert await world.read(DAY) == [(b"0,0", Outcome.MISS)]
 
 
@@ -117,7 +117,7 @@ async def test_a_reader_that_reads_guards_after_the_data_would_serve_stale(world
 async def _naive_fill(world: World, read: Read) -> None:
     loaded = await world.facts.load(read)([0])
     nonces = tuple(await world.store.claim(ERA, ORGANIZATION, read.tags))
-    entry = Entry(loaded.payloads[0], loaded.snapshot, 1000.0)
+    entry = Entry(loaded.payloads[0], loaded.snapshot, 1000.0, read.ttl, 0.0)
     raw = encode(world.store.full_key(ERA, ORGANIZATION, read.key), b"".join(nonces), entry)
     await world.store.put(ERA, ORGANIZATION, Filled(read.key, read.tags, nonces, raw, read.ttl))
 
@@ -138,7 +138,7 @@ async def test_many_reads_are_one_round_trip_and_one_load(world: World) -> None:
         Outcome.MISS,
     ]
     assert answers[0][0] == b"0,5,0"
-    assert world.store.calls == ["fetch", "claim", "put", "put", "put"]
+    assert world.store.calls == ["fetch", "take", "put", "put", "put"]
     assert world.facts.loads == [(0, 2, 4)]
     world.store.calls.clear()
     assert {outcome for _, outcome in await world.read(*reads)} == {Outcome.HIT}

@@ -6,7 +6,7 @@ import pytest
 
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Outcome
-from tests.unit.coherence.fakes import ORGANIZATION, World, nothing, read_of
+from tests.unit.coherence.fakes import World, nothing, read_of
 
 DAY = read_of("day", "day:7")
 
@@ -61,9 +61,9 @@ async def test_a_failed_load_of_a_caller_that_left_is_nobodys_error(world: World
     ("refused", "outcome", "hits_later"),
     [
         (["fetch"], Outcome.UNCACHED, False),
-        (["claim"], Outcome.UNCACHED, False),
+        (["take"], Outcome.UNCACHED, False),
         (["put"], Outcome.MISS, False),
-        (["fetch", "claim", "put"], Outcome.UNCACHED, False),
+        (["fetch", "take", "put"], Outcome.UNCACHED, False),
         ([], Outcome.MISS, True),
     ],
 )
@@ -87,7 +87,7 @@ async def test_a_short_hit_while_the_store_is_away_is_no_hit(world: World) -> No
     await world.read(DAY)
     world.seen.outcomes.clear()
     world.store.refused = {"fetch"}
-    assert await world.reader.hit(ORGANIZATION, DAY) is None
+    assert await world.hit(DAY) is None
     assert world.seen.outcomes == []
 
 
