@@ -148,7 +148,7 @@ async def open_cache(
         lease=lease,
         peers=peers,
         watchers=watchers,
-        publisher=publisher,
+        process=publisher,
         expiry=expiry,
         pushes=pushes,
         reader=reader,
