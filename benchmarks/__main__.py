@@ -12,11 +12,8 @@ import typer
 from rich.console import Console
 
 from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision
-from benchmarks.analytics import AnalyticsError
-from benchmarks.h2load import DriverError
-from benchmarks.hit import HitError
+from benchmarks.errors import BenchmarkError
 from benchmarks.long_history import BARBERS, MOST
-from benchmarks.precision import PrecisionError
 from benchmarks.report import Section, show, write
 from devstack.children import ChildError
 
@@ -30,8 +27,8 @@ cli = typer.Typer(
 console = Console()
 
 # Many short rounds: a disturbance from outside then hits both sides of a pair alike.
-_HIT_ROUNDS, _HIT_CALLS = 40, 2000
-_INVALIDATE_ROUNDS = 20
+_HIT_ROUNDS, _HIT_CALLS = 100, 500
+_INVALIDATE_ROUNDS = 25
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -44,7 +41,7 @@ def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
     for benchmark in benchmarks:
         try:
             sections = asyncio.run(benchmark)
-        except (DriverError, ChildError, AnalyticsError, HitError, PrecisionError) as error:
+        except (BenchmarkError, ChildError) as error:
             console.print(str(error), style="red")
             raise typer.Exit(1) from None
         for section in sections:
