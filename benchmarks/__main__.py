@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision
+from benchmarks import analytics, hit, invalidate, members, memory, mutations, peers, precision
 from benchmarks.errors import BenchmarkError
 from benchmarks.long_history import BARBERS, MOST
 from benchmarks.report import Section, show, write
@@ -29,6 +29,7 @@ console = Console()
 # Many short rounds: a disturbance from outside then hits both sides of a pair alike.
 _HIT_ROUNDS, _HIT_CALLS = 100, 500
 _INVALIDATE_ROUNDS = 25
+_PEER_ROUNDS, _PEER_CALLS = 20, 320
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -108,11 +109,21 @@ def analytics_command(
     _run(analytics.measure(appointments, rounds))
 
 
+@cli.command(name="peers")
+def peers_command(
+    rounds: Rounds = _PEER_ROUNDS,
+    calls: Annotated[int, typer.Option(min=32, help="Gets of each round.")] = _PEER_CALLS,
+) -> None:
+    """Measure a get of ours against a get of other caches."""
+    _run(peers.measure(rounds, calls))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
     _run(
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
+        peers.measure(_PEER_ROUNDS, _PEER_CALLS),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),
