@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import analytics, hit, invalidate, members, memory, mutations, peers, precision
+from benchmarks import (
+    analytics,
+    hit,
+    invalidate,
+    latency,
+    members,
+    memory,
+    mutations,
+    peers,
+    precision,
+)
 from benchmarks.errors import BenchmarkError
 from benchmarks.long_history import BARBERS, MOST
 from benchmarks.report import Section, show, write
@@ -30,6 +40,7 @@ console = Console()
 _HIT_ROUNDS, _HIT_CALLS = 100, 500
 _INVALIDATE_ROUNDS = 25
 _PEER_ROUNDS, _PEER_CALLS = 20, 320
+_LATENCY_ROUNDS, _LATENCY_SECONDS = 6, 2.0
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -118,12 +129,22 @@ def peers_command(
     _run(peers.measure(rounds, calls))
 
 
+@cli.command(name="latency")
+def latency_command(
+    rounds: Rounds = _LATENCY_ROUNDS,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each round.")] = _LATENCY_SECONDS,
+) -> None:
+    """Measure latency at fixed rates, with invalidations and without."""
+    _run(latency.measure(rounds, seconds))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
     _run(
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
         peers.measure(_PEER_ROUNDS, _PEER_CALLS),
+        latency.measure(_LATENCY_ROUNDS, _LATENCY_SECONDS),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),

@@ -34,7 +34,7 @@ from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 if TYPE_CHECKING:
     from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
 
-__all__ = ["InvalidateError", "measure"]
+__all__ = ["InvalidateError", "booking", "measure"]
 
 _ENTRIES = (100, 10_000, 1_000_000)
 _FEW, _MANY = _ENTRIES[0], _ENTRIES[-1]
@@ -66,19 +66,7 @@ class _Side:
         return statistics.median([await self._invalidate(day) for day in _days(_CALLS)])
 
     async def _invalidate(self, day: date) -> float:
-        facts = events_pb2.AppointmentFacts(
-            appointment_id=1,
-            barber_id=1,
-            service_id=1,
-            status=types_pb2.APPOINTMENT_STATUS_SCHEDULED,
-            date=_date(day),
-            blocked_from=_date(day),
-            blocked_to=_date(day),
-        )
-        event = events_pb2.Event(
-            organization_id=self.shelf.organization_id,
-            appointment=events_pb2.AppointmentChange(new=facts),
-        )
+        event = booking(self.shelf.organization_id, 1, 1, day)
         request = cache_service_pb2.InvalidateRequest(events=[event])
         begun = time.perf_counter()
         await self.stub.Invalidate(request, timeout=10)
@@ -97,6 +85,22 @@ class _Side:
             message = f"{pattern} found {deleted} entries, not 1"
             raise InvalidateError(message)
         return milliseconds
+
+
+def booking(organization_id: int, barber_id: int, service_id: int, day: date) -> events_pb2.Event:
+    """Make the event of a booking on that day."""
+    facts = events_pb2.AppointmentFacts(
+        appointment_id=1,
+        barber_id=barber_id,
+        service_id=service_id,
+        status=types_pb2.APPOINTMENT_STATUS_SCHEDULED,
+        date=_date(day),
+        blocked_from=_date(day),
+        blocked_to=_date(day),
+    )
+    return events_pb2.Event(
+        organization_id=organization_id, appointment=events_pb2.AppointmentChange(new=facts)
+    )
 
 
 async def _by_keys(redis: Redis, pattern: str) -> list[bytes | str]:

@@ -1,10 +1,12 @@
-"""The pieces of the benchmarks that could lie: ratios, plots, and where they are written."""
+"""The pieces of the benchmarks that could lie: arrivals, percentiles, ratios, plots."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from benchmarks.open_loop import arrivals, frames, percentile
 from benchmarks.plots import Bar, Bars, Line, Plot, ticks
 from benchmarks.report import Section, write
 from benchmarks.turns import ratio, take_turns
@@ -97,3 +99,49 @@ def test_a_section_is_replaced_and_its_plots_are_beside_the_document(tmp_path: P
     assert "kept" in text
     (path,) = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", text))
     assert (tmp_path / path).read_text() == _plot().svg()
+
+
+def test_arrivals_come_at_the_rate_and_without_memory() -> None:
+    """Gaps are exponential: their spread is their mean, and one in e is longer than that."""
+    due = arrivals(1000, 50, 1)
+    gaps = [late - early for early, late in pairwise(due)]
+    mean = sum(gaps) / len(gaps)
+    assert all(0 < at < 50 for at in due)
+    assert due == sorted(due)
+    assert mean == pytest.approx(1 / 1000, rel=0.02)
+    variance = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
+    assert variance**0.5 == pytest.approx(mean, rel=0.03)
+    assert sum(gap > mean for gap in gaps) / len(gaps) == pytest.approx(0.368, abs=0.01)
+
+
+def test_arrivals_are_the_same_for_the_same_seed() -> None:
+    """A run can be repeated; another seed gives other arrivals."""
+    assert arrivals(100, 1, 1) == arrivals(100, 1, 1)
+    assert arrivals(100, 1, 1) != arrivals(100, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(50, 500), (99, 990), (99.9, 999), (100, 1000), (0, 1)]
+)
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(percent: float, expected: int) -> None:
+    """Of 1 to 1,000, in any order."""
+    values = [number * 5 % 1001 for number in range(1, 1001)]
+    assert percentile(values, percent) == expected
+
+
+def test_the_highest_percentile_of_few_values_is_the_highest_of_them() -> None:
+    """It is never a figure that nobody measured."""
+    assert percentile([3.0, 1.0, 2.0], 99.9) == 3.0
+    assert percentile([1.0], 50) == 1.0
+
+
+def test_frames_are_read_wherever_the_bytes_are_cut() -> None:
+    """What arrives byte by byte is read as what arrives at once, and nothing is lost."""
+    wire = b"\0\0\x02\0\x01\0\0\0\x07ab" + b"\0\0\0\x04\x01\0\0\0\0"
+    expected = [(0, 1, 7, b"ab"), (4, 1, 0, b"")]
+    buffer, found = bytearray(), []
+    for byte in wire:
+        buffer.append(byte)
+        found += list(frames(buffer))
+    assert found == expected
+    assert list(frames(bytearray(wire + wire[:5]))) == expected
