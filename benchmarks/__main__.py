@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     analytics,
+    cost,
     hit,
     invalidate,
     latency,
@@ -41,6 +42,7 @@ _HIT_ROUNDS, _HIT_CALLS = 100, 500
 _INVALIDATE_ROUNDS = 25
 _PEER_ROUNDS, _PEER_CALLS = 20, 320
 _LATENCY_ROUNDS, _LATENCY_SECONDS = 6, 2.0
+_COST_ROUNDS, _COST_CALLS = 20, 640
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -138,6 +140,15 @@ def latency_command(
     _run(latency.measure(rounds, seconds))
 
 
+@cli.command(name="cost")
+def cost_command(
+    rounds: Rounds = _COST_ROUNDS,
+    calls: Annotated[int, typer.Option(min=512, help="Calls of each round.")] = _COST_CALLS,
+) -> None:
+    """Measure a hit by the number of entries, callers and invalidations."""
+    _run(cost.measure(rounds, calls))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
@@ -145,6 +156,7 @@ def all_command() -> None:
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
         peers.measure(_PEER_ROUNDS, _PEER_CALLS),
         latency.measure(_LATENCY_ROUNDS, _LATENCY_SECONDS),
+        cost.measure(_COST_ROUNDS, _COST_CALLS),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),

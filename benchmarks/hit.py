@@ -32,7 +32,19 @@ from chairside.cache.v1 import cache_service_pb2, types_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from devstack.statement_log import StatementLog
 
-__all__ = ["AGE_BYTES", "FAR", "METHOD", "NEAR", "HitError", "Hits", "find_request", "measure"]
+__all__ = [
+    "AGE_BYTES",
+    "FAR",
+    "METHOD",
+    "NEAR",
+    "HitError",
+    "Hits",
+    "Side",
+    "Turn",
+    "check_bytes",
+    "find_request",
+    "measure",
+]
 
 METHOD = "/chairside.cache.v1.CacheService/GetAvailability"
 _MIN_SLOTS = 12
@@ -51,7 +63,7 @@ class HitError(BenchmarkError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class Turn:
     """What a round saw of a side, and the seconds of CPU that its server spent on it."""
 
     round: h2load.Round
@@ -59,17 +71,27 @@ class _Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """A server that is called, the same number of times in each round."""
 
     server: EchoServer | MeasuredService
     message: bytes
     calls: int
+    connections: int = 4
+    streams: int = 8
 
-    async def turn(self) -> _Turn:
+    async def turn(self) -> Turn:
+        """Make the calls, so many at once on each connection."""
         before = cpu_seconds(self.server)
-        found = await h2load.drive(self.server.address, METHOD, self.message, calls=self.calls)
-        return _Turn(found, cpu_seconds(self.server) - before)
+        found = await h2load.drive(
+            self.server.address,
+            METHOD,
+            self.message,
+            calls=self.calls,
+            connections=self.connections,
+            streams=self.streams,
+        )
+        return Turn(found, cpu_seconds(self.server) - before)
 
 
 async def find_request(at: Stand, channel: grpc.aio.Channel) -> Request:
@@ -175,7 +197,7 @@ async def measure(rounds: int, calls: int) -> list[Section]:
             log.take()
             for one in hits:
                 one.start()
-            sides = {name: _Side(server, message, calls) for name, server in servers.items()}
+            sides = {name: Side(server, message, calls) for name, server in servers.items()}
             turns = {name: side.turn for name, side in sides.items()}
             found = await take_turns("hit", rounds, turns)
             statements = sum(map(len, log.take()))
@@ -186,11 +208,11 @@ async def measure(rounds: int, calls: int) -> list[Section]:
                 text = f"{one.name}: the answer is not what it was"
                 raise HitError(text)
         for turns_of_side in found.values():
-            _check_bytes(turns_of_side, calls, size)
+            check_bytes(turns_of_side, calls, size)
     return [_section(found, size, statements, rounds, calls)]
 
 
-def _check_bytes(turns: Sequence[_Turn], calls: int, size: int) -> None:
+def check_bytes(turns: Sequence[Turn], calls: int, size: int) -> None:
     """Hold the bytes of every round against one real answer: an error would have none."""
     expected = size + len(h2load.frame(b""))
     for turn in turns:
@@ -200,7 +222,7 @@ def _check_bytes(turns: Sequence[_Turn], calls: int, size: int) -> None:
 
 
 def _section(
-    found: Mapping[str, Sequence[_Turn]], size: int, statements: int, rounds: int, calls: int
+    found: Mapping[str, Sequence[Turn]], size: int, statements: int, rounds: int, calls: int
 ) -> Section:
     rates = {name: [one.round.rate for one in turns] for name, turns in found.items()}
     latencies = {name: [one.round.latency for one in turns] for name, turns in found.items()}

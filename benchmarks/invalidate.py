@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 import grpc
@@ -34,7 +35,7 @@ from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 if TYPE_CHECKING:
     from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
 
-__all__ = ["InvalidateError", "booking", "measure"]
+__all__ = ["InvalidateError", "booking", "invalidating", "measure"]
 
 _ENTRIES = (100, 10_000, 1_000_000)
 _FEW, _MANY = _ENTRIES[0], _ENTRIES[-1]
@@ -103,6 +104,29 @@ def booking(organization_id: int, barber_id: int, service_id: int, day: date) ->
     )
 
 
+@asynccontextmanager
+async def invalidating(
+    stub: CacheServiceAsyncStub, rate: float, events: Sequence[events_pb2.Event]
+) -> AsyncIterator[None]:
+    """Invalidate an event after another, so many a second, while the context lasts."""
+
+    async def invalidate() -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number in count():
+            await asyncio.sleep(begun + number / rate - loop.time())
+            event = events[number % len(events)]
+            await stub.Invalidate(cache_service_pb2.InvalidateRequest(events=[event]), timeout=10)
+
+    task = asyncio.create_task(invalidate())
+    try:
+        yield
+        if task.done():
+            await task
+    finally:
+        task.cancel()
+
+
 async def _by_keys(redis: Redis, pattern: str) -> list[bytes | str]:
     return list(await redis.keys(pattern))
 
@@ -137,14 +161,16 @@ async def measure(rounds: int) -> list[Section]:
     """Run so many rounds, of 50 calls and one of each kind of pattern for each side."""
     async with AsyncExitStack() as stack:
         sides = {entries: await _open(stack, entries) for entries in _ENTRIES}
-        ours: dict[str, Turn] = {f"{count:,}": side.invalidations for count, side in sides.items()}
+        ours: dict[str, Turn] = {
+            f"{number:,}": side.invalidations for number, side in sides.items()
+        }
         ours[f"{_FEW} again"] = sides[_FEW].invalidations
         await asyncio.gather(*(side.invalidations() for side in sides.values()))  # to warm them
         found = await take_turns("Invalidate", rounds, ours)
         patterns: dict[str, Turn] = {}
-        for count, side in sides.items():
-            patterns[f"KEYS {count:,}"] = partial(side.patterns, _by_keys)
-            patterns[f"SCAN {count:,}"] = partial(side.patterns, _by_scan)
+        for number, side in sides.items():
+            patterns[f"KEYS {number:,}"] = partial(side.patterns, _by_keys)
+            patterns[f"SCAN {number:,}"] = partial(side.patterns, _by_scan)
         found |= await take_turns("patterns", rounds, patterns)
     return [_section(found, rounds)]
 
@@ -198,7 +224,7 @@ def _section(found: dict[str, list[float]], rounds: int) -> Section:
 def _plot(middle: dict[str, float]) -> Plot:
     kinds = {"Invalidate": "", "KEYS and DEL": "KEYS ", "SCAN and DEL": "SCAN "}
     lines: Sequence[Line] = [
-        Line(label, [(count, middle[f"{prefix}{count:,}"]) for count in _ENTRIES])
+        Line(label, [(number, middle[f"{prefix}{number:,}"]) for number in _ENTRIES])
         for label, prefix in kinds.items()
     ]
     return Plot(

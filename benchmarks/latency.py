@@ -11,34 +11,29 @@ import asyncio
 import json
 import statistics
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
-    asynccontextmanager,
     nullcontext,
 )
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
 
 import grpc
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.hit import AGE_BYTES, FAR, METHOD, NEAR, Hits, find_request
-from benchmarks.invalidate import booking
+from benchmarks.invalidate import booking, invalidating
 from benchmarks.open_loop import Found, Job, percentile
 from benchmarks.plots import Line, Plot
 from benchmarks.report import Bound, Section
 from benchmarks.servers import EchoServer, serve_cache, stand
 from benchmarks.turns import ratio, take_turns
-from chairside.cache.v1 import cache_service_pb2, events_pb2, types_pb2
+from chairside.cache.v1 import cache_service_pb2, types_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
-
-if TYPE_CHECKING:
-    from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
 
 __all__ = ["measure"]
 
@@ -95,29 +90,6 @@ class _Driver:
         return Found(**json.loads(output))
 
 
-@asynccontextmanager
-async def _invalidating(
-    stub: CacheServiceAsyncStub, events: Sequence[events_pb2.Event]
-) -> AsyncIterator[None]:
-    """Invalidate an event after another, twenty a second, while the context lasts."""
-
-    async def invalidate() -> None:
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        for number in count():
-            await asyncio.sleep(begun + number / _INVALIDATIONS - loop.time())
-            event = events[number % len(events)]
-            await stub.Invalidate(cache_service_pb2.InvalidateRequest(events=[event]), timeout=10)
-
-    task = asyncio.create_task(invalidate())
-    try:
-        yield
-        if task.done():
-            await task
-    finally:
-        task.cancel()
-
-
 @dataclass(frozen=True, slots=True)
 class _Cached:
     """A service that answers with hits, and proof that it does nothing else."""
@@ -168,13 +140,12 @@ async def measure(rounds: int, seconds: float) -> list[Section]:
             FAR: _Cached(far_hits, request, driver).turn,
         }
         by_rate = await _rates(sides, max(1, rounds // 2))
+        during = partial(invalidating, stub, _INVALIDATIONS)
         sides = {
             _ECHO: bare,
             NEAR: sides[NEAR],
-            _OTHERS: _Cached(hits, request, driver, partial(_invalidating, stub, others)).turn,
-            _OWN: _Cached(
-                hits, request, driver, partial(_invalidating, stub, own), misses=True
-            ).turn,
+            _OTHERS: _Cached(hits, request, driver, partial(during, others)).turn,
+            _OWN: _Cached(hits, request, driver, partial(during, own), misses=True).turn,
             _AGAIN: bare,
         }
         turns = {name: partial(turn, _RATE) for name, turn in sides.items()}
