@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import (
     analytics,
     cost,
+    footprint,
     hit,
     invalidate,
     latency,
@@ -43,6 +44,7 @@ _INVALIDATE_ROUNDS = 25
 _PEER_ROUNDS, _PEER_CALLS = 20, 320
 _LATENCY_ROUNDS, _LATENCY_SECONDS = 6, 2.0
 _COST_ROUNDS, _COST_CALLS = 20, 640
+_KEYS = 100_000
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -149,6 +151,14 @@ def cost_command(
     _run(cost.measure(rounds, calls))
 
 
+@cli.command(name="footprint")
+def footprint_command(
+    keys: Annotated[int, typer.Option(min=20_000, help="Answers that are asked for.")] = _KEYS,
+) -> None:
+    """Measure what entries take, and that a process stays within its memory."""
+    _run(footprint.measure(keys))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
@@ -157,6 +167,7 @@ def all_command() -> None:
         peers.measure(_PEER_ROUNDS, _PEER_CALLS),
         latency.measure(_LATENCY_ROUNDS, _LATENCY_SECONDS),
         cost.measure(_COST_ROUNDS, _COST_CALLS),
+        footprint.measure(_KEYS),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),
