@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     analytics,
+    compression,
     cost,
     footprint,
     hit,
@@ -45,6 +46,7 @@ _PEER_ROUNDS, _PEER_CALLS = 20, 320
 _LATENCY_ROUNDS, _LATENCY_SECONDS = 6, 2.0
 _COST_ROUNDS, _COST_CALLS = 20, 640
 _KEYS = 100_000
+_GOES = 50
 _MEMBER_ROUNDS = 10
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -159,6 +161,14 @@ def footprint_command(
     _run(footprint.measure(keys))
 
 
+@cli.command(name="compression")
+def compression_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is timed.")] = _GOES,
+) -> None:
+    """Measure what compressing entries would save, and what it would cost."""
+    _run(compression.measure(rounds))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
@@ -168,6 +178,7 @@ def all_command() -> None:
         latency.measure(_LATENCY_ROUNDS, _LATENCY_SECONDS),
         cost.measure(_COST_ROUNDS, _COST_CALLS),
         footprint.measure(_KEYS),
+        compression.measure(_GOES),
         invalidate.measure(_INVALIDATE_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         mutations.measure(9),
