@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from benchmarks.hit import FAR, NEAR, Hits, Request, Side, Turn, check_bytes, find_request
+from benchmarks.hits import FAR, NEAR, Hits, Request, Side, Turn, check_bytes, find_request
 from benchmarks.invalidate import booking, invalidating
 from benchmarks.plots import Line, Plot
 from benchmarks.report import Section

@@ -25,7 +25,7 @@ from itertools import count
 import grpc
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.hit import AGE_BYTES, FAR, METHOD, NEAR, Hits, find_request
+from benchmarks.hits import AGE_BYTES, FAR, METHOD, NEAR, Hits, find_request
 from benchmarks.invalidate import booking, invalidating
 from benchmarks.open_loop import Found, Job, percentile
 from benchmarks.plots import Line, Plot

@@ -23,7 +23,7 @@ from grpc.aio import insecure_channel
 from redis.asyncio import Redis
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.hit import find_request
+from benchmarks.hits import find_request
 from benchmarks.inside import inside, loads
 from benchmarks.plots import Bar, Bars
 from benchmarks.report import Section
