@@ -48,6 +48,8 @@ class Settings(ProcessSettings):
     redis_timeout: Annotated[float, Field(ge=0.01, le=5)] = 0.25
     # The answers that the process keeps itself; 0: none, every hit is a round trip to Redis.
     memory_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
+    # Entries in Redis above that many bytes are compressed; 0: none.
+    compress_above: Annotated[int, Field(ge=0, le=2**30)] = 4096
     # Loads at once; those above wait at most `pool_timeout`, and above `load_queue` waiting
     # ones of an organization they are refused with RESOURCE_EXHAUSTED.
     load_pool: Annotated[int, Field(ge=1, le=200)] = 8

@@ -13,7 +13,7 @@ from typing import Any
 
 import hiredis
 
-from cache_service.coherence.entry import NONCE_BYTES
+from cache_service.coherence.entry import NONCE_BYTES, compressed
 from cache_service.coherence.era import Era
 from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.channels import Channels
@@ -30,7 +30,8 @@ GUARD_LIFETIME_MS = 24 * 3600 * 1000
 class RedisStore:
     """Entries and guards, each of its era, over one multiplexed connection.
 
-    `random` gives that many random bytes. Every method raises StoreUnavailableError if
+    `random` gives that many random bytes. Entries above `compress_above` bytes are compressed;
+    0: none. Every method raises StoreUnavailableError if
     Redis does not answer in time, refuses (out of memory, read-only, loading), or is not
     the server of the era.
     """
@@ -40,10 +41,12 @@ class RedisStore:
         connection: MultiplexedConnection,
         channels: Channels,
         random: Callable[[int], bytes],
+        compress_above: int = 0,
     ) -> None:
         self._connection = connection
         self._channels = channels
         self._random = random
+        self._compress_above = compress_above
 
     @property
     def connected(self) -> bool:
@@ -81,9 +84,9 @@ class RedisStore:
         keys = [self.full_key(era, organization_id, filled.key)]
         keys += [self.guard_key(era, organization_id, tag) for tag in filled.tags]
         lifetime = max(1, round(filled.ttl * 1000))
-        stored = await self._run(
-            era, PUT, keys, filled.raw, lifetime, GUARD_LIFETIME_MS, *filled.nonces
-        )
+        large = 0 < self._compress_above < len(filled.raw)
+        raw = compressed(filled.raw) if large else filled.raw
+        stored = await self._run(era, PUT, keys, raw, lifetime, GUARD_LIFETIME_MS, *filled.nonces)
         return bool(stored)
 
     async def invalidate(
