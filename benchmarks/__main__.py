@@ -14,22 +14,22 @@ from rich.console import Console
 from benchmarks import (
     analytics,
     client,
+    compression,
+    cost,
+    footprint,
     hit,
     invalidate,
+    latency,
     members,
     memory,
     mutations,
+    peers,
     precision,
     workers,
 )
-from benchmarks.analytics import AnalyticsError
-from benchmarks.client import ClientBenchmarkError
-from benchmarks.h2load import DriverError
-from benchmarks.hit import HitError
+from benchmarks.errors import BenchmarkError
 from benchmarks.long_history import BARBERS, MOST
-from benchmarks.precision import PrecisionError
 from benchmarks.report import Section, show, write
-from benchmarks.workers import WorkersError
 from devstack.children import ChildError
 
 __all__: list[str] = []
@@ -42,23 +42,18 @@ cli = typer.Typer(
 console = Console()
 
 # Many short rounds: a disturbance from outside then hits both sides of a pair alike.
-_HIT_ROUNDS, _HIT_CALLS = 40, 2000
-_INVALIDATE_ROUNDS = 20
+_HIT_ROUNDS, _HIT_CALLS = 100, 500
+_INVALIDATE_ROUNDS = 25
+_PEER_ROUNDS, _PEER_CALLS = 20, 320
+_LATENCY_ROUNDS, _LATENCY_SECONDS = 6, 2.0
+_COST_ROUNDS, _COST_CALLS = 20, 640
+_KEYS = 100_000
+_GOES = 50
 _CLIENT_ROUNDS, _CLIENT_CALLS = 20, 2048
 _MEMBER_ROUNDS = 10
+_WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
-_WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
-
-_VOID = (
-    AnalyticsError,
-    ChildError,
-    ClientBenchmarkError,
-    DriverError,
-    HitError,
-    PrecisionError,
-    WorkersError,
-)
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -68,7 +63,7 @@ def _run(*benchmarks: Coroutine[Any, Any, Sequence[Section]]) -> None:
     for benchmark in benchmarks:
         try:
             sections = asyncio.run(benchmark)
-        except _VOID as error:
+        except (BenchmarkError, ChildError) as error:
             console.print(str(error), style="red")
             raise typer.Exit(1) from None
         for section in sections:
@@ -108,6 +103,15 @@ def members_command(rounds: Rounds = _MEMBER_ROUNDS) -> None:
     _run(members.measure(rounds))
 
 
+@cli.command(name="workers")
+def workers_command(
+    rounds: Rounds = _WORKER_ROUNDS,
+    calls: Annotated[int, typer.Option(min=1000, help="Calls of each round.")] = _WORKER_CALLS,
+) -> None:
+    """Measure hits in memory with one worker and with two on one port."""
+    _run(workers.measure(rounds, calls))
+
+
 @cli.command(name="memory")
 def memory_command(
     calls: Annotated[int, typer.Option(min=1000, help="Calls to each service.")] = 100_000,
@@ -144,13 +148,47 @@ def analytics_command(
     _run(analytics.measure(appointments, rounds))
 
 
-@cli.command(name="workers")
-def workers_command(
-    rounds: Rounds = _WORKER_ROUNDS,
-    calls: Annotated[int, typer.Option(min=1000, help="Calls of each round.")] = _WORKER_CALLS,
+@cli.command(name="peers")
+def peers_command(
+    rounds: Rounds = _PEER_ROUNDS,
+    calls: Annotated[int, typer.Option(min=32, help="Gets of each round.")] = _PEER_CALLS,
 ) -> None:
-    """Measure hits in memory with one worker and with two on one port."""
-    _run(workers.measure(rounds, calls))
+    """Measure a get of ours against a get of other caches."""
+    _run(peers.measure(rounds, calls))
+
+
+@cli.command(name="latency")
+def latency_command(
+    rounds: Rounds = _LATENCY_ROUNDS,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each round.")] = _LATENCY_SECONDS,
+) -> None:
+    """Measure latency at fixed rates, with invalidations and without."""
+    _run(latency.measure(rounds, seconds))
+
+
+@cli.command(name="cost")
+def cost_command(
+    rounds: Rounds = _COST_ROUNDS,
+    calls: Annotated[int, typer.Option(min=512, help="Calls of each round.")] = _COST_CALLS,
+) -> None:
+    """Measure a hit by the number of entries, callers and invalidations."""
+    _run(cost.measure(rounds, calls))
+
+
+@cli.command(name="footprint")
+def footprint_command(
+    keys: Annotated[int, typer.Option(min=20_000, help="Answers that are asked for.")] = _KEYS,
+) -> None:
+    """Measure what entries take, and that a process stays within its memory."""
+    _run(footprint.measure(keys))
+
+
+@cli.command(name="compression")
+def compression_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is timed.")] = _GOES,
+) -> None:
+    """Measure what compressing entries would save, and what it would cost."""
+    _run(compression.measure(rounds))
 
 
 @cli.command(name="all")
@@ -158,8 +196,13 @@ def all_command() -> None:
     """Run every benchmark."""
     _run(
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
-        client.measure(_CLIENT_ROUNDS, _CLIENT_CALLS),
+        peers.measure(_PEER_ROUNDS, _PEER_CALLS),
+        latency.measure(_LATENCY_ROUNDS, _LATENCY_SECONDS),
+        cost.measure(_COST_ROUNDS, _COST_CALLS),
+        footprint.measure(_KEYS),
+        compression.measure(_GOES),
         invalidate.measure(_INVALIDATE_ROUNDS),
+        client.measure(_CLIENT_ROUNDS, _CLIENT_CALLS),
         members.measure(_MEMBER_ROUNDS),
         workers.measure(_WORKER_ROUNDS, _WORKER_CALLS),
         mutations.measure(9),

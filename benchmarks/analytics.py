@@ -18,6 +18,7 @@ import asyncpg
 
 from benchmarks import analytics_tables as tables
 from benchmarks import totals_cost
+from benchmarks.errors import BenchmarkError
 from benchmarks.long_history import LongHistory, long_history, months_before, write
 from benchmarks.misses import REPORTS, SHOP, Misses, Question, misses, take_turns
 from benchmarks.report import Section
@@ -32,7 +33,7 @@ _WHOLE, _RECENT = "whole", "recent"
 _DAYS_AGO = (30, 365, 3 * 365)
 
 
-class AnalyticsError(Exception):
+class AnalyticsError(BenchmarkError):
     """Say which figure of which report is not what the plain calculation says."""
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import asyncpg
 import grpc
 
-from benchmarks.hit import find_request
+from benchmarks.errors import BenchmarkError
+from benchmarks.hits import find_request
 from benchmarks.report import Bound, Section
 from benchmarks.servers import MeasuredService, Stand, serve_cache, stand
 from cache_service.client import CacheClient
@@ -42,7 +43,7 @@ _PER_BLOCK = 200
 _TRIES = 500
 
 
-class ClientBenchmarkError(Exception):
+class ClientBenchmarkError(BenchmarkError):
     """Say which call was not what it should have been."""
 
 

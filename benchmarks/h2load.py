@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.errors import BenchmarkError
+
 __all__ = ["DriverError", "Round", "drive", "frame", "program"]
 
 _DATA = re.compile(r"\((\d+)\) data$", re.MULTILINE)
@@ -19,7 +21,7 @@ _HEADERS = ("content-type: application/grpc", "te: trailers")
 _HTTP_OK = "200"
 
 
-class DriverError(Exception):
+class DriverError(BenchmarkError):
     """Say why the driver cannot run, or which answers were missing."""
 
 

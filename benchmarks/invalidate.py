@@ -1,190 +1,238 @@
-"""Invalidate with few and with many entries cached: it must not matter.
+"""Invalidate by the number of entries cached: it must not matter, and to KEYS it does.
 
-Two cache services, each with a Valkey of its own, one of 100 entries and one of 100,000,
+Three cache services, each with a Valkey of its own, of 100 entries, 10,000 and a million,
 are told of the same change of a barber's day in turn. Before each round the entries of
-those days are stored again, so that every call finds guards to delete.
+those days are stored again, so that every call finds guards to delete. On the same Valkeys
+the same day's entries are deleted as they are where a cache is invalidated by patterns.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
-import asyncpg
 import grpc
 from google.type.date_pb2 import Date
+from redis.asyncio import Redis
 
+from benchmarks.errors import BenchmarkError
+from benchmarks.plots import Line, Plot
 from benchmarks.report import Bound, Section
-from benchmarks.servers import Stand, serve_cache, stand
-from cache_service.coherence.entry import Entry, encode
-from cache_service.coherence.era import Era
-from cache_service.coherence.ports import Filled
-from cache_service.invalidation.tags import SCOPE
-from cache_service.queries.availability import AvailabilityDay, availability
-from cache_service.stores.redis.address import Address, Fixed
-from cache_service.stores.redis.channels import Channels
-from cache_service.stores.redis.connection import MultiplexedConnection
-from cache_service.stores.redis.store import RedisStore
+from benchmarks.servers import serve_cache, stand
+from benchmarks.shelf import FIRST_DAY, Shelf, open_shelf
+from benchmarks.turns import ratio, take_turns
 from chairside.cache.v1 import cache_service_pb2, events_pb2, types_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
-from service_kit.postgres import DATABASE_IDENTITY
 
 if TYPE_CHECKING:
     from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
 
-__all__ = ["measure"]
+__all__ = ["InvalidateError", "booking", "invalidating", "measure"]
 
-_FEW, _MANY = 100, 100_000
-_DAYS = 100
-_SERVICES = 10
-_AT_ONCE = 500
-_PAYLOAD = bytes(300)
-_FIRST = date(2030, 1, 1)
-_TTL = 3600.0
+_ENTRIES = (100, 10_000, 1_000_000)
+_FEW, _MANY = _ENTRIES[0], _ENTRIES[-1]
+_FILLED = 100
+"""Entries that are stored in earnest, one of each day."""
+_CALLS = 50
+_SCAN_COUNT = 1000
 _TOLERANCE = 0.2
+_CHEAPER = 100.0
+
+Turn = Callable[[], Awaitable[float]]
 
 
-@dataclass(slots=True)
+class InvalidateError(BenchmarkError):
+    """Say which pattern did not find what was there."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Side:
-    """A cache service, its store, and the seconds that its calls took."""
+    """A cache service, its entries, and a client of its Valkey such as others use."""
 
-    organization_id: int
     stub: CacheServiceAsyncStub
-    store: RedisStore
-    era: Era
-    seconds: list[float] = field(default_factory=list)
+    shelf: Shelf
+    redis: Redis
 
-    async def invalidate(self, day: date) -> float:
-        """Tell of a booking on that day; return the seconds that it took."""
-        facts = events_pb2.AppointmentFacts(
-            appointment_id=1,
-            barber_id=1,
-            service_id=1,
-            status=types_pb2.APPOINTMENT_STATUS_SCHEDULED,
-            date=_date(day),
-            blocked_from=_date(day),
-            blocked_to=_date(day),
-        )
-        event = events_pb2.Event(
-            organization_id=self.organization_id,
-            appointment=events_pb2.AppointmentChange(new=facts),
-        )
+    async def invalidations(self) -> float:
+        """Tell of a booking on each of some days; return the median in milliseconds."""
+        await self.shelf.fill(_FILLED)
+        return statistics.median([await self._invalidate(day) for day in _days(_CALLS)])
+
+    async def _invalidate(self, day: date) -> float:
+        event = booking(self.shelf.organization_id, 1, 1, day)
         request = cache_service_pb2.InvalidateRequest(events=[event])
         begun = time.perf_counter()
         await self.stub.Invalidate(request, timeout=10)
-        return time.perf_counter() - begun
+        return (time.perf_counter() - begun) * 1000
 
-    async def fill(self, entries: Iterator[AvailabilityDay]) -> None:
-        """Store these entries, as fills do."""
-        while chunk := list(itertools.islice(entries, _AT_ONCE)):
-            await asyncio.gather(*map(self._put, chunk))
+    async def patterns(self, find: Callable[[Redis, str], Awaitable[list[bytes | str]]]) -> float:
+        """Delete a barber's day as patterns do; return the milliseconds that it took."""
+        await self.shelf.fill(_FILLED)
+        day = FIRST_DAY.isoformat()
+        pattern = f"chairside:*:entry:availability:barber:1:*:date:{day}*"
+        begun = time.perf_counter()
+        keys = await find(self.redis, pattern)
+        deleted = await self.redis.delete(*keys) if keys else 0
+        milliseconds = (time.perf_counter() - begun) * 1000
+        if deleted != 1:
+            message = f"{pattern} found {deleted} entries, not 1"
+            raise InvalidateError(message)
+        return milliseconds
 
-    async def _put(self, arguments: AvailabilityDay) -> None:
-        key = availability.key(arguments)
-        tags = (SCOPE, *availability.tags(arguments))
-        nonces = tuple(await self.store.claim(self.era, self.organization_id, tags))
-        entry = Entry(_PAYLOAD, "1:1:", time.time(), _TTL, 0.0)
-        raw = encode(
-            self.store.full_key(self.era, self.organization_id, key), b"".join(nonces), entry
-        )
-        await self.store.put(self.era, self.organization_id, Filled(key, tags, nonces, raw, _TTL))
+
+def booking(organization_id: int, barber_id: int, service_id: int, day: date) -> events_pb2.Event:
+    """Make the event of a booking on that day."""
+    facts = events_pb2.AppointmentFacts(
+        appointment_id=1,
+        barber_id=barber_id,
+        service_id=service_id,
+        status=types_pb2.APPOINTMENT_STATUS_SCHEDULED,
+        date=_date(day),
+        blocked_from=_date(day),
+        blocked_to=_date(day),
+    )
+    return events_pb2.Event(
+        organization_id=organization_id, appointment=events_pb2.AppointmentChange(new=facts)
+    )
+
+
+@asynccontextmanager
+async def invalidating(
+    stub: CacheServiceAsyncStub, rate: float, events: Sequence[events_pb2.Event]
+) -> AsyncIterator[None]:
+    """Invalidate an event after another, so many a second, while the context lasts."""
+
+    async def invalidate() -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number in count():
+            await asyncio.sleep(begun + number / rate - loop.time())
+            event = events[number % len(events)]
+            await stub.Invalidate(cache_service_pb2.InvalidateRequest(events=[event]), timeout=10)
+
+    task = asyncio.create_task(invalidate())
+    try:
+        yield
+        if task.done():
+            await task
+    finally:
+        task.cancel()
+
+
+async def _by_keys(redis: Redis, pattern: str) -> list[bytes | str]:
+    return list(await redis.keys(pattern))
+
+
+async def _by_scan(redis: Redis, pattern: str) -> list[bytes | str]:
+    return [key async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT)]
+
+
+def _days(count: int) -> list[date]:
+    return [FIRST_DAY + timedelta(days=offset) for offset in range(count)]
 
 
 def _date(day: date) -> Date:
     return Date(year=day.year, month=day.month, day=day.day)
 
 
-def _entries(organization_id: int, count: int) -> Iterator[AvailabilityDay]:
-    """Make different arguments; the first hundred are of barber 1, service 1, on as many days."""
-    for number in range(count):
-        rest, offset = divmod(number, _DAYS)
-        barber, service = divmod(rest, _SERVICES)
-        yield AvailabilityDay(
-            organization_id, barber + 1, service + 1, _FIRST + timedelta(days=offset)
-        )
-
-
-async def _open(stack: AsyncExitStack, at: Stand, entries: int) -> _Side:
+async def _open(stack: AsyncExitStack, entries: int) -> _Side:
+    at = await stack.enter_async_context(stand())
     service = await stack.enter_async_context(serve_cache(at))
-    channels = Channels("benchmark")
-    connection = MultiplexedConnection(Fixed(Address.from_url(at.valkey.url)), timeout=10.0)
-    await connection.open()
-    stack.push_async_callback(connection.close)
-    database = await asyncpg.connect(at.url)
-    epoch, bound = await database.fetchrow("SELECT epoch::text, redis_identity FROM authority")
-    name, _ = await database.fetchrow(DATABASE_IDENTITY)
-    await database.close()
-    server = bound.rpartition(" ")[0]
-    store = RedisStore(connection, channels, random.randbytes)
+    shelf = await stack.enter_async_context(open_shelf(at))
     channel = await stack.enter_async_context(grpc.aio.insecure_channel(service.address))
-    side = _Side(at.organization_id, CacheServiceStub(channel), store, Era(name, epoch, server))
-    await side.fill(_entries(at.organization_id, entries))
-    return side
+    redis: Redis = Redis.from_url(at.valkey.url, socket_timeout=60)
+    stack.push_async_callback(redis.aclose)
+    if entries > _FILLED:
+        print(f"storing {entries:,} entries", flush=True)
+        await shelf.crowd(entries - _FILLED)
+    await shelf.fill(_FILLED)
+    return _Side(CacheServiceStub(channel), shelf, redis)
 
 
 async def measure(rounds: int) -> list[Section]:
-    """Run so many rounds, of 50 calls that count for each side."""
+    """Run so many rounds, of 50 calls and one of each kind of pattern for each side."""
     async with AsyncExitStack() as stack:
-        stands = [await stack.enter_async_context(stand()) for _ in range(2)]
-        few = await _open(stack, stands[0], _FEW)
-        many = await _open(stack, stands[1], _MANY)
-        again: list[float] = []
-        days = [_FIRST + timedelta(days=offset) for offset in range(_DAYS)]
-        halves = list(zip(days[: _DAYS // 2], days[_DAYS // 2 :], strict=True))
-        for number in range(-1, rounds):
-            for side in (few, many):
-                await side.fill(_entries(side.organization_id, _FEW))
-            # Each call follows one of the other side, so that neither finds itself warmer.
-            figures = [
-                (
-                    await few.invalidate(one),
-                    await many.invalidate(one),
-                    await few.invalidate(other),
-                    await many.invalidate(other),
-                )
-                for one, other in halves
-            ]
-            if number >= 0:  # the first round warms connections and plans
-                few.seconds += [seconds for seconds, _, _, _ in figures]
-                many.seconds += [seconds for _, seconds, _, _ in figures]
-                again += [seconds for _, _, seconds, _ in figures]
-    return [_section(few.seconds, many.seconds, again, rounds)]
+        sides = {entries: await _open(stack, entries) for entries in _ENTRIES}
+        ours: dict[str, Turn] = {
+            f"{number:,}": side.invalidations for number, side in sides.items()
+        }
+        ours[f"{_FEW} again"] = sides[_FEW].invalidations
+        await asyncio.gather(*(side.invalidations() for side in sides.values()))  # to warm them
+        found = await take_turns("Invalidate", rounds, ours)
+        patterns: dict[str, Turn] = {}
+        for number, side in sides.items():
+            patterns[f"KEYS {number:,}"] = partial(side.patterns, _by_keys)
+            patterns[f"SCAN {number:,}"] = partial(side.patterns, _by_scan)
+        found |= await take_turns("patterns", rounds, patterns)
+    return [_section(found, rounds)]
 
 
-def _section(
-    few: Sequence[float], many: Sequence[float], again: Sequence[float], rounds: int
-) -> Section:
-    sides = {f"{_FEW}": few, f"{_MANY:,}": many, f"{_FEW} again": again}
-    base = statistics.median(few)
-    ratios = {name: statistics.median(seconds) / base for name, seconds in sides.items()}
-    ratio = ratios[f"{_MANY:,}"]
+def _section(found: dict[str, list[float]], rounds: int) -> Section:
+    middle = {name: statistics.median(times) for name, times in found.items()}
+    few, many = f"{_FEW}", f"{_MANY:,}"
+    change = ratio(found[many], found[few]) - 1
     return Section(
         title="Invalidate by the number of entries cached",
         command=f"python -m benchmarks invalidate --rounds {rounds}",
         about=(
             "One event of a booking, one call at a time, told to a service with so many entries\n"
-            f"in its Valkey; {len(few):,} calls for each, in turn. `{_FEW} again` is the first\n"
-            "side once more: the noise."
+            f"in its Valkey: the whole RPC, with the look at Postgres; {rounds} rounds of\n"
+            f"{_CALLS} calls for each, in turn, and in each round the deletion of the same day's\n"
+            "entries, on the same Valkey, by KEYS with a pattern and DEL, and by SCAN MATCH\n"
+            f"(COUNT {_SCAN_COUNT}) and DEL, without any RPC. KEYS keeps everybody else waiting\n"
+            f"so long. `{_FEW} again` is the first side once more: the noise."
         ),
-        columns=("Entries", "Median", "Of the first"),
+        columns=("Entries", "Invalidate", "Of the first", "KEYS and DEL", "SCAN and DEL"),
         rows=[
-            (name, f"{statistics.median(seconds) * 1000:.2f} ms", f"{ratios[name]:.2f}")
-            for name, seconds in sides.items()
+            (
+                name,
+                f"{middle[name]:.2f} ms",
+                f"{ratio(found[name], found[few]):.2f}",
+                *(
+                    f"{middle[f'{kind} {name}']:,.2f} ms" if f"{kind} {name}" in middle else ""
+                    for kind in ("KEYS", "SCAN")
+                ),
+            )
+            for name in found
+            if not name.startswith(("KEYS", "SCAN"))
         ],
         bounds=(
             Bound(
-                f"{_MANY:,} entries against {_FEW}",
+                f"{many} entries against {few}",
                 f"within {_TOLERANCE:.0%}",
-                f"{ratio - 1:+.0%}",
-                abs(ratio - 1) <= _TOLERANCE,
+                f"{change:+.0%}",
+                abs(change) <= _TOLERANCE,
+            ),
+            Bound.at_least(
+                f"times cheaper than KEYS at {many}",
+                _CHEAPER,
+                middle[f"KEYS {many}"] / middle[many],
             ),
         ),
+        plots=(_plot(middle),),
+    )
+
+
+def _plot(middle: dict[str, float]) -> Plot:
+    kinds = {"Invalidate": "", "KEYS and DEL": "KEYS ", "SCAN and DEL": "SCAN "}
+    lines: Sequence[Line] = [
+        Line(label, [(number, middle[f"{prefix}{number:,}"]) for number in _ENTRIES])
+        for label, prefix in kinds.items()
+    ]
+    return Plot(
+        name="invalidate-entries",
+        title="Invalidation by the number of entries in Valkey",
+        x_label="entries",
+        y_label="milliseconds",
+        lines=lines,
+        log_x=True,
+        log_y=True,
     )

@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import grpc
-import psutil
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 
 from benchmarks import h2load
 from benchmarks.report import Bound, Section
-from benchmarks.servers import MeasuredService, Stand, serve_booking, serve_cache, stand
+from benchmarks.servers import (
+    MeasuredService,
+    Stand,
+    megabytes,
+    serve_booking,
+    serve_cache,
+    stand,
+)
 from chairside.booking.v1 import booking_service_pb2 as booking
 from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from chairside.cache.v1 import analytics_pb2
@@ -163,10 +169,6 @@ async def _mutate(shop: _Shop, stub: BookingServiceAsyncStub, number: int) -> No
         await asyncio.gather(*(shop.book_and_cancel(stub) for _ in range(_MUTATIONS_AT_ONCE)))
 
 
-def _megabytes(service: MeasuredService) -> float:
-    return float(psutil.Process(service.pid).memory_info().rss) / 1e6
-
-
 async def measure(calls: int) -> list[Section]:
     """Make so many calls to each service. Raises DriverError."""
     h2load.program()
@@ -178,14 +180,14 @@ async def measure(calls: int) -> list[Section]:
         stub = BookingServiceStub(channel)
         shop = await _Shop.of(at)
         services = {"cache_service": cached, "booking_service": booked}
-        held = {name: [_megabytes(service)] for name, service in services.items()}
+        held = {name: [megabytes(service)] for name, service in services.items()}
         turn = calls // _TURNS
         for _ in range(_TURNS):
             await _read(cached, shop.of_cache(), turn)
             await _read(booked, shop.of_booking(), turn)
             await _mutate(shop, stub, round(turn * _MUTATIONS))
             for name, service in services.items():
-                held[name].append(_megabytes(service))
+                held[name].append(megabytes(service))
         answered = {name: service.answered() for name, service in services.items()}
     return [_section(held, answered, calls)]
 

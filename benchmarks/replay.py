@@ -10,6 +10,7 @@ import asyncpg
 from google.protobuf.json_format import Parse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.history import Mutation
 from benchmarks.working_set import Entry, WorkingSet
 from cache_service.invalidation.rules import tags_of
@@ -20,7 +21,7 @@ from chairside.cache.v1.events_pb2 import Event
 __all__ = ["PrecisionError", "Replay", "Tally"]
 
 
-class PrecisionError(Exception):
+class PrecisionError(BenchmarkError):
     """Say which answer changed although no tag told."""
 
 

@@ -1,4 +1,4 @@
-"""Tables of results: on the terminal, and as docs/benchmarks.md."""
+"""Results: tables on the terminal and in docs/benchmarks.md, plots in docs/benchmarks/."""
 
 import os
 import platform
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.plots import Bars, Plot
 
 __all__ = ["Bound", "Section", "show", "write"]
 
@@ -48,6 +50,7 @@ class Section:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     bounds: Sequence[Bound]
+    plots: Sequence[Plot | Bars] = ()
 
     @property
     def met(self) -> bool:
@@ -79,12 +82,18 @@ def write(section: Section, document: Path = DOCUMENT) -> None:
     document.parent.mkdir(exist_ok=True)
     parts = [_introduction(), *(f"## {part.strip()}\n" for part in kept.values())]
     document.write_text("\n".join(parts))
+    for plot in section.plots:
+        path = document.with_suffix("") / f"{plot.name}.svg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(plot.svg())
 
 
 def _markdown(section: Section) -> str:
     lines = [section.title, "", section.about, "", f"    {section.command}"]
     for head, rows in section.tables():
         lines += ["", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    for plot in section.plots:
+        lines += ["", f"![{plot.title}](benchmarks/{plot.name}.svg)"]
     return "\n".join(lines)
 
 

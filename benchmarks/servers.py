@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from urllib.request import urlopen
 
+import psutil
 from grpc.aio import insecure_channel
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -32,6 +33,8 @@ __all__ = [
     "EchoServer",
     "MeasuredService",
     "Stand",
+    "cpu_seconds",
+    "megabytes",
     "serve_booking",
     "serve_cache",
     "stand",
@@ -121,6 +124,17 @@ class MeasuredService(ServiceProcess):
             if sample.name == "grpc_server_handled_total":
                 found[sample.labels["grpc_code"]] += int(sample.value)
         return dict(found)
+
+
+def cpu_seconds(server: Child) -> float:
+    """Return the seconds that a process has spent in user and kernel mode."""
+    times = psutil.Process(server.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def megabytes(server: Child) -> float:
+    """Return a process's resident memory."""
+    return float(psutil.Process(server.pid).memory_info().rss) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

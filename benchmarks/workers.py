@@ -15,7 +15,8 @@ import grpc
 import psutil
 
 from benchmarks import h2load
-from benchmarks.hit import METHOD, find_request
+from benchmarks.errors import BenchmarkError
+from benchmarks.hits import METHOD, find_request
 from benchmarks.report import Bound, Section
 from benchmarks.servers import MeasuredService, serve_cache, stand, usable_cores
 
@@ -27,7 +28,7 @@ _ADDS = 0.8
 _CPU = 1.15
 
 
-class WorkersError(Exception):
+class WorkersError(BenchmarkError):
     """Say which calls were not the hits that they should have been."""
 
 

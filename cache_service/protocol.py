@@ -112,7 +112,7 @@ async def open_cache(
         heard=partial(channels.read, peers=peers, pushes=pushes),
         changed=changed,
     )
-    store = RedisStore(connection, channels, os.urandom)
+    store = RedisStore(connection, channels, os.urandom, settings.compress_above)
     await connection.open()
     stack.push_async_callback(connection.close)
     filler = Filler(store, memory, counts, gate, expiry, pushes)

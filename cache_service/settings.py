@@ -49,6 +49,8 @@ class Settings(WorkerSettings):
     # The answers that the process keeps itself; 0: none, every hit is a round trip to Redis.
     # Responses made of them are kept besides, in a quarter as many bytes.
     memory_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
+    # Entries in Redis above that many bytes are compressed; 0: none.
+    compress_above: Annotated[int, Field(ge=0, le=2**30)] = 4096
     # Loads at once; those above wait at most `pool_timeout`, and above `load_queue` waiting
     # ones of an organization they are refused with RESOURCE_EXHAUSTED.
     load_pool: Annotated[int, Field(ge=1, le=200)] = 8

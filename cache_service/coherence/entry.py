@@ -3,7 +3,8 @@
 Layout, little-endian: magic (4), CRC-32 of all that follows (4), fill time as seconds
 since the epoch (8), time to live (4) and time that the load took (4) in seconds, lengths of
 key (2), nonces (2, in nonces) and snapshot (4), then key, nonces (16 each, in the order of
-the query's tags), snapshot and payload.
+the query's tags), snapshot and payload. Another magic says that
+the payload alone is compressed.
 The times tell ages and when to refresh; they take no part in correctness. The magic is the
 version of the payloads, too: whoever changes the layout of one raises it, and older entries
 are misses.
@@ -15,10 +16,12 @@ import struct
 import zlib
 from typing import NamedTuple
 
-__all__ = ["NONCE_BYTES", "Entry", "decode", "encode", "mark", "nonces_in"]
+from cache_service.coherence.compression import grow, shrink
+
+__all__ = ["NONCE_BYTES", "Entry", "compressed", "decode", "encode", "mark", "nonces_in"]
 
 NONCE_BYTES = 16
-_MAGIC = b"CSE2"
+_MAGIC, _COMPRESSED = b"CSE2", b"CSZ2"
 _HEADER = struct.Struct("<4sI")
 _BODY = struct.Struct("<dffHHI")
 _START = _HEADER.size + _BODY.size
@@ -65,6 +68,17 @@ def encode(key: str, nonces: bytes, entry: Entry) -> bytes:
     return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
 
 
+def compressed(raw: bytes) -> bytes:
+    """Return what `encode` made with its payload compressed, or as it is if that is no less."""
+    *_, key_length, nonce_count, snapshot_length = _BODY.unpack_from(raw, _HEADER.size)
+    at = _START + key_length + nonce_count * NONCE_BYTES + snapshot_length
+    small = shrink(raw[at:])
+    if at + len(small) >= len(raw):
+        return raw
+    body = raw[_HEADER.size : at] + small
+    return _HEADER.pack(_COMPRESSED, zlib.crc32(body)) + body
+
+
 def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
     """Return the entry if it is this key's and carries exactly these nonces, else None.
 
@@ -73,10 +87,8 @@ def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
     Anything unexpected (another format, another key, a flipped bit) is None, never an
     error: it costs a miss.
     """
-    if len(raw) < _START:
-        return None
-    magic, checksum = _HEADER.unpack_from(raw)
-    if magic != _MAGIC:
+    magic, checksum = _HEADER.unpack_from(raw) if len(raw) >= _START else (b"", 0)
+    if magic not in {_MAGIC, _COMPRESSED}:
         return None
     filled_at, lives, load_seconds, key_length, nonce_count, snapshot_length = _BODY.unpack_from(
         raw, _HEADER.size
@@ -90,8 +102,11 @@ def decode(key: str, nonces: bytes | None, raw: bytes) -> Entry | None:
     if zlib.crc32(memoryview(raw)[_HEADER.size :]) != checksum:
         return None
     snapshot_end = nonces_end + snapshot_length
+    payload = grow(raw[snapshot_end:]) if magic == _COMPRESSED else raw[snapshot_end:]
+    if payload is None:
+        return None
     snapshot = raw[nonces_end:snapshot_end].decode()
-    return Entry(raw[snapshot_end:], snapshot, filled_at, lives, load_seconds)
+    return Entry(payload, snapshot, filled_at, lives, load_seconds)
 
 
 def nonces_in(raw: bytes) -> tuple[bytes, ...]:

@@ -19,9 +19,11 @@ from cache_service.coherence.watchers import Watchers
 __all__ = ["Memory"]
 
 _MARKS_KEPT = 10_000
-_ENTRY_OVERHEAD = 600
+_ENTRY_OVERHEAD = 625
 """Bytes of dicts, tuples and strings around a payload; roughly, as measured with tracemalloc."""
-_TAG_OVERHEAD = 120
+_TAG_OVERHEAD = 100
+_NEW_TAG_OVERHEAD = 275
+"""More for a tag that no other answer has: answers of one client each are half made of these."""
 
 Place = tuple[int, str]
 """An organization and a key, or an organization and a tag."""
@@ -108,7 +110,10 @@ class Memory:
         self._kept[place] = _Kept(era, near, read.tags, expires, size)
         self.bytes += size
         for tag in read.tags:
-            self._by_tag[organization_id, tag].add(place)
+            places = self._by_tag[organization_id, tag]
+            if not places:
+                self.bytes += _NEW_TAG_OVERHEAD
+            places.add(place)
         while self.bytes > self._limit:
             self._discard(next(iter(self._kept)))
 
@@ -149,3 +154,4 @@ class Memory:
             places.discard(place)
             if not places:
                 del self._by_tag[of_tag]
+                self.bytes -= _NEW_TAG_OVERHEAD

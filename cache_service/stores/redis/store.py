@@ -14,7 +14,7 @@ from typing import Any
 
 import hiredis
 
-from cache_service.coherence.entry import NONCE_BYTES
+from cache_service.coherence.entry import NONCE_BYTES, compressed
 from cache_service.coherence.era import Era
 from cache_service.coherence.ports import (
     LOCK_SECONDS,
@@ -46,7 +46,8 @@ _LOCK_MS = round(LOCK_SECONDS * 1000)
 class RedisStore:
     """Entries and guards, each of its era, over one multiplexed connection.
 
-    `random` gives that many random bytes. Every method raises StoreUnavailableError if
+    `random` gives that many random bytes. Entries above `compress_above` bytes are compressed;
+    0: none. Every method raises StoreUnavailableError if
     Redis does not answer in time, refuses (out of memory, read-only, loading), or is not
     the server of the era.
     """
@@ -56,10 +57,12 @@ class RedisStore:
         connection: MultiplexedConnection,
         channels: Channels,
         random: Callable[[int], bytes],
+        compress_above: int = 0,
     ) -> None:
         self._connection = connection
         self._channels = channels
         self._random = random
+        self._compress_above = compress_above
 
     @property
     def connected(self) -> bool:
@@ -133,7 +136,9 @@ class RedisStore:
         keys += [f"{prefix}guard:{tag}" for tag in filled.tags]
         lifetimes = max(1, round(filled.ttl * 1000)), GUARD_LIFETIME_MS
         push = filled.token, self._channels.loaded
-        return bool(await self._run(era, PUT, keys, filled.raw, *lifetimes, *push, *filled.nonces))
+        large = 0 < self._compress_above < len(filled.raw)
+        raw = compressed(filled.raw) if large else filled.raw
+        return bool(await self._run(era, PUT, keys, raw, *lifetimes, *push, *filled.nonces))
 
     async def renew(
         self, era: Era, organization_id: int, keys: Sequence[str], token: bytes

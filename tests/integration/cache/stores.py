@@ -125,7 +125,12 @@ class Opened:
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, patience: float = TIMEOUT, epoch: str = "e1", publisher: str = "me"
+    url: str,
+    *,
+    patience: float = TIMEOUT,
+    epoch: str = "e1",
+    publisher: str = "me",
+    compress_above: int = 0,
 ) -> AsyncIterator[Opened]:
     """Connect a store of its own; it need not be able to."""
     changes: list[str | None] = []
@@ -139,7 +144,7 @@ async def open_store(
         changed=changes.append,
     )
     await connection.open()
-    store = RedisStore(connection, channels, os.urandom)
+    store = RedisStore(connection, channels, os.urandom, compress_above)
     try:
         yield Opened(Bound(store, epoch), store, connection, changes, heard)
     finally:

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import redis.asyncio
 
+from cache_service.coherence.entry import Entry, decode, encode
 from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.store import GUARD_LIFETIME_MS
 from tests.integration.cache.stores import ORGANIZATION, TAGS, TIMEOUT, Opened, open_store
@@ -60,6 +61,27 @@ async def test_a_put_under_another_nonce_is_refused(opened: Opened) -> None:
     assert not await store.put(ORGANIZATION, Filled("key", TAGS, tuple(old), b"raw", 60))
     assert await opened.entry() is None
     assert await store.put(ORGANIZATION, Filled("key", TAGS, tuple(new), b"raw", 60))
+
+
+async def test_only_what_is_larger_than_that_is_compressed(
+    redis_url: str, plain: redis.asyncio.Redis
+) -> None:
+    """Another process reads it, whatever that one would compress itself."""
+    nonces = b"".join
+    async with open_store(redis_url, compress_above=4096) as one, open_store(redis_url) as other:
+        guards = tuple(await one.store.claim(ORGANIZATION, TAGS))
+        for key, size in (("small", 3000), ("large", 9000)):
+            name = await one.store.full_key(ORGANIZATION, key)
+            entry = Entry(b"x" * size, "1:1:", 1.0)
+            raw = encode(name, nonces(guards), entry)
+            assert await one.store.put(ORGANIZATION, Filled(key, TAGS, guards, raw, 60))
+            assert (await plain.strlen(name) == len(raw)) == (size < 4096)
+            for reader in (one, other):
+                (found,), _ = await reader.store.fetch(ORGANIZATION, (key,), TAGS)
+                assert found is not None
+                assert decode(name, nonces(guards), found) == entry
+            assert await other.store.put(ORGANIZATION, Filled(key, TAGS, guards, raw, 60))
+            assert await plain.strlen(name) == len(raw)
 
 
 async def test_epochs_and_organizations_are_apart(opened: Opened, redis_url: str) -> None:
