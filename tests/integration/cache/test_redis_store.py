@@ -72,7 +72,7 @@ async def test_only_what_is_larger_than_that_is_compressed(
         guards = tuple(await one.store.claim(ORGANIZATION, TAGS))
         for key, size in (("small", 3000), ("large", 9000)):
             name = await one.store.full_key(ORGANIZATION, key)
-            entry = Entry(b"x" * size, "1:1:", 1.0)
+            entry = Entry(b"x" * size, "1:1:", 1.0, 60.0, 0.0)
             raw = encode(name, nonces(guards), entry)
             assert await one.store.put(ORGANIZATION, Filled(key, TAGS, guards, raw, 60))
             assert (await plain.strlen(name) == len(raw)) == (size < 4096)

@@ -21,7 +21,7 @@ from cache_service.coherence.entry import (
 
 KEY = "chairside:{7}:e:entry:list:clients:size:200"
 NONCES = bytes(range(NONCE_BYTES))
-ENTRY = Entry(b"a client's name, " * 300, "10:20:11,12", 1_527_120_000.25)
+ENTRY = Entry(b"a client's name, " * 300, "10:20:11,12", 1_527_120_000.25, 300.0, 0.125)
 RAW = encode(KEY, NONCES, ENTRY)
 
 
@@ -36,7 +36,7 @@ def test_a_compressed_entry_is_the_same_entry_and_never_longer(
     payload: bytes, snapshot: str, nonces: list[bytes]
 ) -> None:
     """Whatever it holds, it is read as the one that was not compressed."""
-    entry, joined = Entry(payload, snapshot, 1.5), b"".join(nonces)
+    entry, joined = Entry(payload, snapshot, 1.5, 300.0, 0.125), b"".join(nonces)
     raw = encode(KEY, joined, entry)
     small = compressed(raw)
     assert len(small) <= len(raw)
