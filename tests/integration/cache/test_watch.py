@@ -171,7 +171,7 @@ async def test_a_lost_redis_is_everything(pair: Pair, watchers: list[Watching]) 
         assert message.HasField("elapsed")
 
 
-async def test_without_a_lease_no_heartbeat_comes(pair: Pair) -> None:
+async def test_without_a_lease_no_heartbeat_comes(pair: Pair, watchers: list[Watching]) -> None:
     """Postgres takes none of it in: the stream ends with NO_LEASE; one opened then ends at once."""
     watching = Watching(pair.one.stub)
     await watching.next()
@@ -194,7 +194,8 @@ async def test_without_a_lease_no_heartbeat_comes(pair: Pair) -> None:
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert details_of(error)["ErrorInfo"].reason == "NO_LEASE"  # type: ignore[attr-defined]
     await pair.healthy()
-    assert (await Watching(pair.one.stub).next()).HasField("elapsed")
+    watchers.append(Watching(pair.one.stub))
+    assert (await watchers[0].next()).HasField("elapsed")
 
 
 async def test_who_reads_too_slowly_is_told_so(pair: Pair, watchers: list[Watching]) -> None:
