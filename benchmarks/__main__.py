@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     analytics,
+    batches,
     client,
     compression,
     cost,
@@ -50,6 +51,7 @@ _COST_ROUNDS, _COST_CALLS = 20, 640
 _KEYS = 100_000
 _GOES = 50
 _CLIENT_ROUNDS, _CLIENT_CALLS = 20, 2048
+_BATCH_ROUNDS, _BATCH_CALLS = 40, 500
 _MEMBER_ROUNDS = 10
 _WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
 _STRIDE = 6
@@ -191,11 +193,21 @@ def compression_command(
     _run(compression.measure(rounds))
 
 
+@cli.command(name="batches")
+def batches_command(
+    rounds: Rounds = _BATCH_ROUNDS,
+    calls: Annotated[int, typer.Option(min=100, help="Calls of each round.")] = _BATCH_CALLS,
+) -> None:
+    """Measure many reads in one call against a call for each."""
+    _run(batches.measure(rounds, calls))
+
+
 @cli.command(name="all")
 def all_command() -> None:
     """Run every benchmark."""
     _run(
         hit.measure(_HIT_ROUNDS, _HIT_CALLS),
+        batches.measure(_BATCH_ROUNDS, _BATCH_CALLS),
         peers.measure(_PEER_ROUNDS, _PEER_CALLS),
         latency.measure(_LATENCY_ROUNDS, _LATENCY_SECONDS),
         cost.measure(_COST_ROUNDS, _COST_CALLS),
