@@ -66,7 +66,7 @@ def test_memory_takes_what_it_counts(read_of: Callable[[int], Read]) -> None:
             read = read._replace(tags=(SCOPE, *read.tags))
             snapshot = f"{7_000_000 + number}:{7_000_000 + number}:"
             answer = Answer(bytes(_PAYLOAD), Outcome.HIT, snapshot, 1000.0 + number)
-            memory.put(era, memory.marker(), 1, read, answer)
+            memory.put(era, memory.marker(), 1, read, answer, answer.filled_at + read.ttl)
         gc.collect()  # what making the reads left behind is not memory's
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from service_kit import rpc
 from tests.support.grpc_server import SERVICE, details_of, serve_here
+from tests.support.waiting import eventually
 
 SECRET = "postgresql://chairside:hunter2@db/chairside"  # noqa: S105 - bait
 PATH = f"/{SERVICE.full_name}/Lookup"
@@ -84,5 +85,9 @@ async def test_it_has_no_deadline_but_the_callers_and_a_place_among_the_open_cal
         assert await call.read() == b"\x08\x02"
         call.cancel()
         await asyncio.wait_for(servicer.closed.wait(), 5)
+
+        async def counted() -> bool:  # just after the servicer has closed
+            return served.metrics.open_calls == 0
+
+        await eventually(counted)
         assert 'grpc_code="CANCELLED",grpc_method="Lookup"' in served.metrics.render().decode()
-        assert served.metrics.open_calls == 0
