@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from benchmarks import analytics, hit, invalidate, members, memory, mutations, precision
-from benchmarks.analytics import AnalyticsError
 from benchmarks.h2load import DriverError
 from benchmarks.hit import HitError
 from benchmarks.long_history import BARBERS, MOST
+from benchmarks.plain import AnalyticsError
 from benchmarks.precision import PrecisionError
 from benchmarks.report import Section, show, write
 from devstack.children import ChildError

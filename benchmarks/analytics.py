@@ -5,7 +5,6 @@ cache service does for one, without gRPC and Redis: a snapshot and a loader's st
 transaction of the service's own role, and the response.
 """
 
-import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,23 +16,18 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks import analytics_tables as tables
-from benchmarks import totals_cost
+from benchmarks import plain, totals_cost
 from benchmarks.long_history import LongHistory, long_history, months_before, write
 from benchmarks.misses import REPORTS, SHOP, Misses, Question, misses, take_turns
 from benchmarks.report import Section
 from devstack import databases
 from devstack.postgres import PostgresServer
-from tests.support.plain_reports import differences, plain_report, read_books
 
-__all__ = ["AnalyticsError", "measure"]
+__all__ = ["measure"]
 
 _PASSWORD = "benchmark"  # noqa: S105 - of a throwaway server on the loopback
 _WHOLE, _RECENT = "whole", "recent"
 _DAYS_AGO = (30, 365, 3 * 365)
-
-
-class AnalyticsError(Exception):
-    """Say which figure of which report is not what the plain calculation says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,9 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
             print("asking for days of the past", flush=True)
             past = await take_turns(_past(questions), [whole], rounds)
             print("working it out in plain Python", flush=True)
-            plain = await _plain(at, [one for one in questions if one.barber_id == SHOP], whole)
+            worked = await plain.measure(
+                at.owner_url(_WHOLE), at.organization_ids[_WHOLE], questions, whole
+            )
         print("paying for the totals", flush=True)
         costs = await totals_cost.measure(
             at.owner_url(_WHOLE),
@@ -77,7 +73,7 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
             rounds,
         )
     return [
-        tables.misses(at.history, grown, plain, command),
+        tables.misses(at.history, grown, worked, command),
         tables.growth(grown, command),
         tables.past(grown, past, command),
         tables.cost(costs, command),
@@ -125,25 +121,3 @@ def _past(questions: Sequence[Question]) -> list[Question]:
         if one.report in tables.CLIENTS
         for days in _DAYS_AGO
     ]
-
-
-async def _plain(at: _Stand, questions: Sequence[Question], whole: Misses) -> tables.Plain:
-    """Work every report out row by row, and see that the answers say the same."""
-    organization_id = at.organization_ids[_WHOLE]
-    connection = await asyncpg.connect(at.owner_url(_WHOLE))
-    try:
-        begun = time.perf_counter()
-        books = await read_books(connection, organization_id)
-        reading = time.perf_counter() - begun
-    finally:
-        await connection.close()
-    working = {}
-    for question in questions:
-        begun = time.perf_counter()
-        plain = await asyncio.to_thread(plain_report, books, question.request(organization_id))
-        working[question.report] = time.perf_counter() - begun
-        answer = getattr(await whole.answer(question), question.report)
-        if found := differences(answer, plain, books.currency):
-            message = f"{question.report}: {found[0]}"
-            raise AnalyticsError(message)
-    return tables.Plain(reading, working)
