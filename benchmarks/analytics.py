@@ -1,8 +1,8 @@
 """Reports on a long history: their misses, as history grows, and what keeping totals costs.
 
-The same shop is written twice: whole, and with its last six months only. A miss is what the
-cache service does for one, without gRPC and Redis: a snapshot and a loader's statement in one
-transaction of the service's own role, and the response.
+The same shop is written three times: whole, and with its last six and twelve months only. A
+miss is what the cache service does for one, without gRPC and Redis: a snapshot and a loader's
+statement in one transaction of the service's own role, and the response.
 """
 
 import tempfile
@@ -26,13 +26,13 @@ from devstack.postgres import PostgresServer
 __all__ = ["measure"]
 
 _PASSWORD = "benchmark"  # noqa: S105 - of a throwaway server on the loopback
-_WHOLE, _RECENT = "whole", "recent"
+_WHOLE, _RECENT, _YEAR = "whole", "recent", "year"
 _DAYS_AGO = (30, 365, 3 * 365)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stand:
-    """A server with both databases, and the id that the shop has in each."""
+    """A server with the databases, and the id that the shop has in each."""
 
     server: PostgresServer
     history: LongHistory
@@ -59,6 +59,10 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
         async with at.misses(_WHOLE) as whole, at.misses(_RECENT) as recent:
             print("asking both histories", flush=True)
             grown = await take_turns(questions, [recent, whole, recent], rounds)
+            print("asking for a year", flush=True)
+            of_a_year = [one for one in questions if one.report in tables.OF_A_YEAR]
+            async with at.misses(_YEAR) as year:
+                years = await take_turns(of_a_year, [year, whole, year], rounds)
             print("asking for days of the past", flush=True)
             past = await take_turns(_past(questions), [whole], rounds)
             print("working it out in plain Python", flush=True)
@@ -75,6 +79,7 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
     return [
         tables.misses(at.history, grown, worked, command),
         tables.growth(grown, command),
+        tables.year(years, command),
         tables.past(grown, past, command),
         tables.cost(costs, command),
     ]
@@ -83,7 +88,11 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
 @asynccontextmanager
 async def _stand(appointments: int) -> AsyncIterator[_Stand]:
     history = long_history(appointments, datetime.now(UTC).date())
-    since = {_WHOLE: history.start, _RECENT: months_before(history.end, tables.RECENT_MONTHS)}
+    since = {
+        _WHOLE: history.start,
+        _RECENT: months_before(history.end, tables.RECENT_MONTHS),
+        _YEAR: months_before(history.end, 12),
+    }
     with tempfile.TemporaryDirectory(prefix="chairside-benchmark-") as name:
         Path(name).chmod(0o755)  # noqa: ASYNC240 - nothing else runs yet
         async with PostgresServer(Path(name) / "postgres", durable=True) as server:
