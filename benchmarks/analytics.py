@@ -1,11 +1,10 @@
 """Reports on a long history: their misses, as history grows, and what keeping totals costs.
 
-The same shop is written twice: whole, and with its last six months only. A miss is what the
-cache service does for one, without gRPC and Redis: a snapshot and a loader's statement in one
-transaction of the service's own role, and the response.
+The same shop is written three times: whole, and with its last six and twelve months only. A
+miss is what the cache service does for one, without gRPC and Redis: a snapshot and a loader's
+statement in one transaction of the service's own role, and the response.
 """
 
-import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,29 +16,23 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks import analytics_tables as tables
-from benchmarks import totals_cost
-from benchmarks.errors import BenchmarkError
+from benchmarks import plain, totals_cost
 from benchmarks.long_history import LongHistory, long_history, months_before, write
 from benchmarks.misses import REPORTS, SHOP, Misses, Question, misses, take_turns
 from benchmarks.report import Section
 from devstack import databases
 from devstack.postgres import PostgresServer
-from tests.support.plain_reports import differences, plain_report, read_books
 
-__all__ = ["AnalyticsError", "measure"]
+__all__ = ["measure"]
 
 _PASSWORD = "benchmark"  # noqa: S105 - of a throwaway server on the loopback
-_WHOLE, _RECENT = "whole", "recent"
+_WHOLE, _RECENT, _YEAR = "whole", "recent", "year"
 _DAYS_AGO = (30, 365, 3 * 365)
-
-
-class AnalyticsError(BenchmarkError):
-    """Say which figure of which report is not what the plain calculation says."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stand:
-    """A server with both databases, and the id that the shop has in each."""
+    """A server with the databases, and the id that the shop has in each."""
 
     server: PostgresServer
     history: LongHistory
@@ -66,10 +59,16 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
         async with at.misses(_WHOLE) as whole, at.misses(_RECENT) as recent:
             print("asking both histories", flush=True)
             grown = await take_turns(questions, [recent, whole, recent], rounds)
+            print("asking for a year", flush=True)
+            of_a_year = [one for one in questions if one.report in tables.OF_A_YEAR]
+            async with at.misses(_YEAR) as year:
+                years = await take_turns(of_a_year, [year, whole, year], rounds)
             print("asking for days of the past", flush=True)
             past = await take_turns(_past(questions), [whole], rounds)
             print("working it out in plain Python", flush=True)
-            plain = await _plain(at, [one for one in questions if one.barber_id == SHOP], whole)
+            worked = await plain.measure(
+                at.owner_url(_WHOLE), at.organization_ids[_WHOLE], questions, whole
+            )
         print("paying for the totals", flush=True)
         costs = await totals_cost.measure(
             at.owner_url(_WHOLE),
@@ -78,8 +77,9 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
             rounds,
         )
     return [
-        tables.misses(at.history, grown, plain, command),
+        tables.misses(at.history, grown, worked, command),
         tables.growth(grown, command),
+        tables.year(years, command),
         tables.past(grown, past, command),
         tables.cost(costs, command),
     ]
@@ -88,7 +88,11 @@ async def measure(appointments: int, rounds: int) -> list[Section]:
 @asynccontextmanager
 async def _stand(appointments: int) -> AsyncIterator[_Stand]:
     history = long_history(appointments, datetime.now(UTC).date())
-    since = {_WHOLE: history.start, _RECENT: months_before(history.end, tables.RECENT_MONTHS)}
+    since = {
+        _WHOLE: history.start,
+        _RECENT: months_before(history.end, tables.RECENT_MONTHS),
+        _YEAR: months_before(history.end, 12),
+    }
     with tempfile.TemporaryDirectory(prefix="chairside-benchmark-") as name:
         Path(name).chmod(0o755)  # noqa: ASYNC240 - nothing else runs yet
         async with PostgresServer(Path(name) / "postgres", durable=True) as server:
@@ -126,25 +130,3 @@ def _past(questions: Sequence[Question]) -> list[Question]:
         if one.report in tables.CLIENTS
         for days in _DAYS_AGO
     ]
-
-
-async def _plain(at: _Stand, questions: Sequence[Question], whole: Misses) -> tables.Plain:
-    """Work every report out row by row, and see that the answers say the same."""
-    organization_id = at.organization_ids[_WHOLE]
-    connection = await asyncpg.connect(at.owner_url(_WHOLE))
-    try:
-        begun = time.perf_counter()
-        books = await read_books(connection, organization_id)
-        reading = time.perf_counter() - begun
-    finally:
-        await connection.close()
-    working = {}
-    for question in questions:
-        begun = time.perf_counter()
-        plain = await asyncio.to_thread(plain_report, books, question.request(organization_id))
-        working[question.report] = time.perf_counter() - begun
-        answer = getattr(await whole.answer(question), question.report)
-        if found := differences(answer, plain, books.currency):
-            message = f"{question.report}: {found[0]}"
-            raise AnalyticsError(message)
-    return tables.Plain(reading, working)

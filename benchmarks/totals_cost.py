@@ -1,32 +1,31 @@
 """Measure what a mutation pays for the totals: commits a second with their triggers and without.
 
-Completions and payments take the booking service's own path, from its use cases to the
-commit and the deletion of their events; there is no gRPC, and nobody is told of them. The
+Mutations take the booking service's own path, from its use cases to the commit and the
+deletion of their events; there is no gRPC, and nobody is told of them. A correction is a
+completion that SQL takes away again before the commit, for no method of the service does. The
 triggers are switched off and on between rounds that take turns, on a table with the whole
 history. Without triggers the totals are wrong afterwards: the database is of no more use.
 """
+
+from __future__ import annotations
 
 import asyncio
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from statistics import median
 
 import asyncpg
 import uvloop
 
-from booking_service.domain.statuses import Status
+from benchmarks.totals_works import Works, prepare
 from booking_service.edge.cache_gateway import CacheTokens
 from booking_service.postgres.engine import make_engine
 from booking_service.postgres.outbox import OutboxCleaner
 from booking_service.postgres.unit_of_work import UnitsOfWork
 from booking_service.use_cases.idempotency import Request
 from booking_service.use_cases.mutations import Mutations, Work
-from booking_service.use_cases.payments import NewPayment, confirm_payment
-from booking_service.use_cases.statuses import Step, advance
-from booking_service.use_cases.transaction import Transaction
 from service_kit.clock import SystemClock
 
 __all__ = ["Cost", "measure"]
@@ -36,30 +35,12 @@ _TURNS = 3
 """Many short turns a round: a disturbance from outside then hits all sides alike."""
 _WARMING, _SECONDS = 0.15, 0.5
 _PATIENCE = 60.0
-_PRICE, _CURRENCY = Decimal("30.00"), "CAD"
-_PREPARED = 200_000
-"""Appointments to be completed and paid for: more than any run gets to."""
-_PREPARE = """
-INSERT INTO appointments (organization_id, barber_id, service_id, client_id, status,
-    starts_at, ends_at, blocked_from, blocked_until, price)
-SELECT $1, a.barber_id, a.service_id, a.client_id, 'scheduled', a.starts_at, a.ends_at,
-    a.starts_at, a.ends_at, 30
-FROM (
-    SELECT b.ids[1 + n % cardinality(b.ids)] AS barber_id, s.id AS service_id,
-        c.ids[1 + (n * 7919) % cardinality(c.ids)] AS client_id,
-        l.last + n / cardinality(b.ids) * interval '10 minutes' AS starts_at,
-        l.last + (n / cardinality(b.ids) + 1) * interval '10 minutes' AS ends_at
-    FROM (SELECT array_agg(id ORDER BY id) AS ids FROM barbers WHERE organization_id = $1) b,
-        (SELECT array_agg(id ORDER BY id) AS ids FROM clients WHERE organization_id = $1) c,
-        (SELECT min(id) AS id FROM services WHERE organization_id = $1) s,
-        (SELECT max(blocked_until) AS last FROM appointments WHERE organization_id = $1) l,
-        generate_series(0, $2::bigint - 1) n
-) a
-RETURNING id
-"""
 _TRIGGERS = {
     "completion": ("appointments", "total_update"),
     "payment": ("payments", "total_insert"),
+    "refund": ("refunds", "total_insert"),
+    "booking": ("appointments", "total_insert"),
+    "correction": ("appointments", "total_update"),
 }
 
 
@@ -124,24 +105,15 @@ async def measure(
     owner_url: str, booking_url: str, organization_id: int, rounds: int
 ) -> list[Cost]:
     """Measure so many rounds; each side of each mutation takes two seconds of one."""
-    owner = await asyncpg.connect(owner_url)
-    try:
-        rows = await owner.fetch(_PREPARE, organization_id, _PREPARED)
-        await owner.execute("TRUNCATE outbox")
-        await owner.execute("VACUUM (ANALYZE) appointments")
-    finally:
-        await owner.close()
+    works = await prepare(owner_url, organization_id)
     # In a loop like the services'.
-    return await asyncio.to_thread(
-        uvloop.run, _measure(owner_url, booking_url, organization_id, rows, rounds)
-    )
+    return await asyncio.to_thread(uvloop.run, _measure(owner_url, booking_url, works, rounds))
 
 
 async def _measure(
     owner_url: str,
     booking_url: str,
-    organization_id: int,
-    rows: Sequence[asyncpg.Record],
+    works: Works,
     rounds: int,
 ) -> list[Cost]:
     owner = await asyncpg.connect(owner_url)
@@ -161,8 +133,8 @@ async def _measure(
                 jitter=random.random,
                 cache_timeout=_PATIENCE,
             )
-            commits = _Commits(mutations, organization_id)
-            return await _take_turns(owner, commits, _mutations(organization_id, rows), rounds)
+            commits = _Commits(mutations, works.organization_id)
+            return await _take_turns(owner, commits, works.all(), rounds)
     finally:
         await owner.close()
         for pool in pools:
@@ -187,38 +159,3 @@ async def _take_turns(
                 await commits.rate(works, _WARMING)  # every connection plans anew
                 rates.append(await commits.rate(works, _SECONDS))
     return costs
-
-
-def _mutations(
-    organization_id: int, rows: Sequence[asyncpg.Record]
-) -> Mapping[str, Iterator[tuple[str, Work]]]:
-    """Complete the appointments, and take money for them, one by one and each once."""
-
-    def complete(appointment_id: int) -> Work:
-        async def work(tx: Transaction) -> bytes:
-            step = Step(organization_id, appointment_id, Status.COMPLETED, etag="")
-            return (await advance(tx, step)).status.encode()
-
-        return work
-
-    def pay(appointment_id: int) -> Work:
-        wanted = NewPayment(
-            organization_id=organization_id,
-            appointment_id=appointment_id,
-            barber_id=None,
-            client_id=None,
-            amount=_PRICE,
-            currency=_CURRENCY,
-            method="card",
-            paid_at=None,
-        )
-
-        async def work(tx: Transaction) -> bytes:
-            return (await confirm_payment(tx, wanted)).status.encode()
-
-        return work
-
-    return {
-        "completion": (("CompleteAppointment", complete(row["id"])) for row in rows),
-        "payment": (("ConfirmPayment", pay(row["id"])) for row in rows),
-    }

@@ -36,11 +36,11 @@ _MONTHLY: Mapping[str, Mapping[str, Any]] = {
     "patterns": {},
     "barber_performance": {},
 }
-_AS_OF: Mapping[str, Mapping[str, Any]] = {
-    "six_figure": {"target_annual_income": _TARGET},
-    "retention": {},
-    "lifetime_value": {},
-    "comparison": {"against": "AGAINST_MONTH"},
+_AS_OF: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "six_figure": [{"target_annual_income": _TARGET}],
+    "retention": [{}],
+    "lifetime_value": [{}],
+    "comparison": [{"against": f"AGAINST_{period}"} for period in ("MONTH", "QUARTER", "YEAR")],
 }
 _BOTH: Mapping[str, Mapping[str, Any]] = {"dashboard": {"target_annual_income": _TARGET}}
 
@@ -98,7 +98,7 @@ class WorkingSet:
             if name in _MONTHLY:
                 asked = [fields | {name: _MONTHLY[name]} for fields in months]
             elif name in _AS_OF:
-                asked = [day | {name: _AS_OF[name]}]
+                asked = [day | {name: options} for options in _AS_OF[name]]
             else:
                 asked = [months[0] | day | {name: _BOTH[name]}]
             for barber in (0, *self.barbers):

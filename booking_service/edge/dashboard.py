@@ -15,7 +15,7 @@ _WINDOW = timedelta(days=30)
 
 
 def questions(
-    request: pb.GetDashboardRequest, day: date, target_annual_income: float
+    request: pb.GetDashboardRequest, day: date
 ) -> tuple[cache_service_pb2.GetAnalyticsRequest, ...]:
     """Ask for revenue by day, statistics and all in short, of the 30 days before `day`.
 
@@ -28,7 +28,9 @@ def questions(
     revenue.revenue.group_by = analytics_pb2.GROUP_BY_DAY
     stats.appointment_stats.SetInParent()
     short.as_of_date.CopyFrom(to_date(day))
-    short.dashboard.target_annual_income = target_annual_income
+    short.dashboard.SetInParent()
+    if request.HasField("target_annual_income"):
+        short.dashboard.target_annual_income = request.target_annual_income
     return revenue, stats, short
 
 

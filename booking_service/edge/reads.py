@@ -18,7 +18,6 @@ __all__ = ["CacheReader", "Reading"]
 
 # Kept back from the call's deadline for the way of the answer.
 _MARGIN = 0.05
-_DEFAULT_INCOME = 100_000.0
 _MAX_INCOME = 1e9
 
 
@@ -94,14 +93,14 @@ class Reading:
         v.optional_id("barber_id", request.barber_id)
         has_day = request.HasField("as_of_date")
         day = v.date("as_of_date", request.as_of_date, has=has_day)
-        income = request.target_annual_income or _DEFAULT_INCOME
-        if not 0 < income <= _MAX_INCOME:
+        has_income = request.HasField("target_annual_income")
+        if has_income and not 0 < request.target_annual_income <= _MAX_INCOME:
             v.add("target_annual_income", "must be greater than 0 and at most 1,000,000,000")
         v.raise_if_any()
         day = day or await self._reads.today(organization_id)
         seconds = remaining(context, _MARGIN)
         try:
-            parts = await self._ask_all(dashboard.questions(request, day, income), seconds)
+            parts = await self._ask_all(dashboard.questions(request, day), seconds)
         except grpc.aio.AioRpcError as error:
             await pass_on(error, context, seconds)
         return dashboard.answer(parts)

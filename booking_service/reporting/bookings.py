@@ -23,6 +23,7 @@ from booking_service.reporting.wording import (
     month,
     percent,
     share,
+    size,
     weekday,
 )
 from chairside.cache.v1 import analytics_pb2 as pb
@@ -143,10 +144,11 @@ def barber_performance(report: pb.BarberPerformanceReport) -> list[Block]:
             Figure("Peak weekday", _peak(report, "peak_weekday", weekday)),
         ),
     )
-    return [summary, _services(report.by_service)]
+    earned = Bars(2, tuple(size(one, "revenue") for one in report.by_service), series=False)
+    return [summary, _services(report.by_service, earned)]
 
 
-def _services(services: Sequence[pb.ServiceStats]) -> Grid:
+def _services(services: Sequence[pb.ServiceStats], bars: Bars | None = None) -> Grid:
     code = next((currency_of(one) for one in services), "")
     columns = (
         Column("Service", numeric=False),
@@ -173,7 +175,7 @@ def _services(services: Sequence[pb.ServiceStats]) -> Grid:
         )
         for one in services
     )
-    return Grid("By service", columns, rows)
+    return Grid("By service", columns, rows, bars)
 
 
 def _counts(

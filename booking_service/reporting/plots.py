@@ -16,6 +16,8 @@ _PART, _PART_GAP = 20.0, 12.0
 _MOST_BARS = 100
 """More columns than this are too thin to be told apart: they become an area."""
 _CHARACTER, _LABEL_GAP = 7.5, 16.0
+_LONGEST = 32
+"""Characters of a name beside a bar: a longer one would leave the bar no room."""
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -126,6 +128,7 @@ def _columns(names: list[str], texts: list[str], values: tuple[float, ...], widt
 
 def _rows(names: list[str], texts: list[str], values: tuple[float, ...], width: float) -> Plot:
     low, high = min(0.0, *values), max(0.0, *values)
+    names = [_shortened(name) for name in names]
     left = _room(names)
     inner = width - left - _room(texts)
 
@@ -153,6 +156,10 @@ def _rows(names: list[str], texts: list[str], values: tuple[float, ...], width: 
         rows=True,
         marks=marks,
     )
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _room(texts: list[str]) -> float:

@@ -121,7 +121,14 @@ def comparison(report: pb.ComparisonReport) -> list[Block]:
         Column("Change"),
     )
     unit = _AGAINST.get(report.against, "month")
-    return [Grid(f"This {unit} against the {unit} before", columns, rows)]
+    sides = (f"This {unit}", now), (f"The {unit} before", before)
+    plot = Grid(
+        "Revenue of both",
+        (Column("Period", numeric=False), Column(f"Revenue ({currency_of(report)})")),
+        tuple((name, amount(side, "revenue")) for name, side in sides),
+        Bars(1, tuple(size(side, "revenue") for _, side in sides), series=False),
+    )
+    return [Grid(f"This {unit} against the {unit} before", columns, rows), plot]
 
 
 def six_figure(report: pb.SixFigureReport) -> list[Block]:

@@ -15,7 +15,7 @@ from service_kit.values import from_date
 
 __all__ = ["MAX_DAYS", "RULES_VERSION", "tags_of", "tags_of_scope"]
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Processes with an older one than the authority's neither invalidate nor serve hits."""
 
 MAX_DAYS = 400
@@ -65,11 +65,10 @@ def tags_of_scope(scope: cache_service_pb2.Scope) -> frozenset[str]:
 def _appointment(change: events_pb2.AppointmentChange) -> Iterator[str]:
     for facts in _sides(change):
         barber, day = _barber(facts.barber_id), from_date(facts.date)
-        month = _month(day)
         yield tags.BOOKINGS
         yield tags.booking_history(barber)
-        yield tags.bookings(tags.SHOP, month)
-        yield tags.bookings(barber, month)
+        yield from tags.bookings(tags.SHOP, day)
+        yield from tags.bookings(barber, day)
         if facts.status in _VISITS:
             yield from tags.visits(tags.SHOP, day)
             yield from tags.visits(barber, day)
@@ -86,12 +85,12 @@ def _appointment(change: events_pb2.AppointmentChange) -> Iterator[str]:
 def _payment(change: events_pb2.PaymentChange) -> Iterator[str]:
     for facts in _sides(change):
         barber, day = _barber(facts.barber_id), from_date(facts.date)
-        yield tags.money(tags.SHOP, _month(day))
-        yield tags.money(barber, _month(day))
+        yield from tags.money(tags.SHOP, day)
+        yield from tags.money(barber, day)
         if facts.appointment_id:
-            earned = _month(from_date(facts.appointment_date))
-            yield tags.earned(tags.SHOP, earned)
-            yield tags.earned(_barber(facts.appointment_barber_id), earned)
+            earned = from_date(facts.appointment_date)
+            yield from tags.earned(tags.SHOP, earned)
+            yield from tags.earned(_barber(facts.appointment_barber_id), earned)
         if facts.client_id:
             yield tags.client_money(facts.client_id)
             yield from tags.spent(tags.SHOP, day)
@@ -120,10 +119,11 @@ def _schedule(change: events_pb2.ScheduleChange) -> Iterator[str]:
         if not (facts.HasField("from") and facts.HasField("to")):
             yield tags.SCOPE
             return
-        for day in _days(from_date(getattr(facts, "from")), from_date(facts.to)):
+        days = _days(from_date(getattr(facts, "from")), from_date(facts.to))
+        for day in days:
             yield tags.day(barber, day)
-            yield tags.openings(tags.SHOP, _month(day))
-            yield tags.openings(barber, _month(day))
+        yield from tags.openings_within(tags.SHOP, days[0], days[-1] + _DAY)
+        yield from tags.openings_within(barber, days[0], days[-1] + _DAY)
 
 
 def _barber_change(change: events_pb2.BarberChange) -> Iterator[str]:
@@ -165,10 +165,6 @@ def _barber(barber_id: int) -> int:
         message = f"no barber has the id {barber_id}"
         raise ValueError(message)
     return barber_id
-
-
-def _month(day: date) -> str:
-    return f"{day.year:04d}-{day.month:02d}"
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 
 __all__ = [
@@ -18,16 +19,19 @@ __all__ = [
     "barber",
     "booking_history",
     "bookings",
+    "bookings_within",
     "busy",
     "client",
     "client_bookings",
     "client_money",
     "day",
     "earned",
+    "earned_within",
     "hours",
     "money",
+    "money_within",
     "months",
-    "openings",
+    "openings_within",
     "schedule",
     "service",
     "spent",
@@ -54,6 +58,11 @@ SHOP = 0
 # history.
 _LENGTHS = tuple(4**power for power in range(7, -1, -1))
 _FIRST_DAY = date(1900, 1, 1)
+# Ranges are told by their whole months, and of a month that they cut by blocks of 1, 4 and 16
+# of its days (7 at most behind the first or before the last): a change touches its month and
+# the three blocks in it that its day lies in.
+_LENGTHS_IN_MONTH = _LENGTHS[-3:]
+_MONTH_IN_BLOCKS = 2 * _LENGTHS_IN_MONTH[0]
 
 
 def _subject(barber_id: int) -> str:
@@ -80,9 +89,10 @@ def schedule(barber_id: int) -> str:
     return f"schedule:{barber_id}"
 
 
-def openings(barber_id: int, month: str) -> str:
-    """Time off and special hours that meet a month (YYYY-MM)."""
-    return f"openings:{_subject(barber_id)}:{month}"
+def openings_within(barber_id: int, start: date, end: date) -> tuple[str, ...]:
+    """Time off and special hours that meet the months of the days [start, end)."""
+    name = f"openings:{_subject(barber_id)}"
+    return tuple(f"{name}:{month}" for month in months(start, end))
 
 
 def barber(barber_id: int) -> str:
@@ -100,9 +110,14 @@ def client(client_id: int) -> str:
     return f"client:{client_id}"
 
 
-def bookings(barber_id: int, month: str) -> str:
-    """Appointments that start in a month (YYYY-MM)."""
-    return f"bookings:{_subject(barber_id)}:{month}"
+def bookings(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Appointments that start on a day."""
+    return _on(f"bookings:{_subject(barber_id)}", local_day)
+
+
+def bookings_within(barber_id: int, start: date, end: date) -> tuple[str, ...]:
+    """Appointments that start on the days [start, end)."""
+    return _within(f"bookings:{_subject(barber_id)}", start, end)
 
 
 def client_bookings(client_id: int) -> str:
@@ -117,32 +132,42 @@ def booking_history(barber_id: int) -> str:
 
 def visits(barber_id: int, local_day: date) -> tuple[str, ...]:
     """Completed appointments of a day: bookings made and called off leave them alone."""
-    return _blocks(f"visits:{_subject(barber_id)}", _around(local_day))
+    return _blocks(f"visits:{_subject(barber_id)}", _around(_number(local_day), _LENGTHS))
 
 
 def visits_before(barber_id: int, local_day: date) -> tuple[str, ...]:
     """Completed appointments of all days before."""
-    return _blocks(f"visits:{_subject(barber_id)}", _before(local_day))
+    return _blocks(f"visits:{_subject(barber_id)}", _between(0, _number(local_day), _LENGTHS))
 
 
 def spent(barber_id: int, local_day: date) -> tuple[str, ...]:
     """Payments and refunds of a day that name a client, by their own barber."""
-    return _blocks(f"spent:{_subject(barber_id)}", _around(local_day))
+    return _blocks(f"spent:{_subject(barber_id)}", _around(_number(local_day), _LENGTHS))
 
 
 def spent_before(barber_id: int, local_day: date) -> tuple[str, ...]:
     """Payments and refunds of all days before that name a client."""
-    return _blocks(f"spent:{_subject(barber_id)}", _before(local_day))
+    return _blocks(f"spent:{_subject(barber_id)}", _between(0, _number(local_day), _LENGTHS))
 
 
-def money(barber_id: int, month: str) -> str:
-    """Payments and refunds by their own day's month and their own barber."""
-    return f"money:{_subject(barber_id)}:{month}"
+def money(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Payments and refunds by their own day and their own barber."""
+    return _on(f"money:{_subject(barber_id)}", local_day)
 
 
-def earned(barber_id: int, month: str) -> str:
-    """Payments and refunds by their appointment's month and barber."""
-    return f"earned:{_subject(barber_id)}:{month}"
+def money_within(barber_id: int, start: date, end: date) -> tuple[str, ...]:
+    """Payments and refunds of the days [start, end)."""
+    return _within(f"money:{_subject(barber_id)}", start, end)
+
+
+def earned(barber_id: int, local_day: date) -> tuple[str, ...]:
+    """Payments and refunds by their appointment's day and barber."""
+    return _on(f"earned:{_subject(barber_id)}", local_day)
+
+
+def earned_within(barber_id: int, start: date, end: date) -> tuple[str, ...]:
+    """Payments and refunds of the appointments of the days [start, end)."""
+    return _within(f"earned:{_subject(barber_id)}", start, end)
 
 
 def client_money(client_id: int) -> str:
@@ -152,11 +177,39 @@ def client_money(client_id: int) -> str:
 
 def months(start: date, end: date) -> tuple[str, ...]:
     """Return the months (YYYY-MM) that the local days [start, end) meet, in order."""
-    found = []
+    return tuple(_month(first) for first in _firsts(start, end))
+
+
+def _firsts(start: date, end: date) -> Iterator[date]:
+    """List the first days of the months that the days [start, end) meet."""
     first = start.replace(day=1)
     while first < end:
-        found.append(f"{first.year:04d}-{first.month:02d}")
+        yield first
         first = (first + timedelta(days=31)).replace(day=1)
+
+
+def _month(day: date) -> str:
+    return f"{day.year:04d}-{day.month:02d}"
+
+
+def _on(name: str, day: date) -> tuple[str, ...]:
+    """Name a day's month, and the blocks in it that hold the day."""
+    month = f"{name}:{_month(day)}"
+    return (month, *_blocks(month, _around(day.day - 1, _LENGTHS_IN_MONTH)))
+
+
+def _within(name: str, start: date, end: date) -> tuple[str, ...]:
+    """Name the whole months among the days [start, end), and the blocks of those cut."""
+    found = list[str]()
+    for first in _firsts(start, end):
+        month = f"{name}:{_month(first)}"
+        begin, stop = max(0, (start - first).days), (end - first).days
+        if stop >= monthrange(first.year, first.month)[1]:
+            stop = _MONTH_IN_BLOCKS
+        if begin or stop < _MONTH_IN_BLOCKS:
+            found += _blocks(month, _between(begin, stop, _LENGTHS_IN_MONTH))
+        else:
+            found.append(month)
     return tuple(found)
 
 
@@ -165,19 +218,18 @@ def _number(day: date) -> int:
     return max(0, (day - _FIRST_DAY).days + 1)
 
 
-def _around(day: date) -> Iterator[tuple[int, int]]:
+def _around(number: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
     """List the number and length of the blocks that hold a day."""
-    for length in _LENGTHS:
-        yield _number(day) // length, length
+    for length in lengths:
+        yield number // length, length
 
 
-def _before(day: date) -> Iterator[tuple[int, int]]:
-    """List the number and length of the fewest blocks that make all days before one."""
-    filled, end = 0, _number(day)
-    for length in _LENGTHS:
-        while filled + length <= end:
-            yield filled // length, length
-            filled += length
+def _between(begin: int, stop: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """List the number and length of the fewest blocks that make the days [begin, stop)."""
+    while begin < stop:
+        length = next(n for n in lengths if begin % n == 0 and begin + n <= stop)
+        yield begin // length, length
+        begin += length
 
 
 def _blocks(name: str, blocks: Iterable[tuple[int, int]]) -> tuple[str, ...]:

@@ -38,15 +38,14 @@ _SQL = text(f"""
 
 
 def _tags(arguments: reports.RangeArguments) -> tuple[str, ...]:
-    barber = arguments.barber_id
-    months = tags.months(arguments.start, arguments.end)
+    barber, days = arguments.barber_id, (arguments.start, arguments.end)
     return (
         *reports.subject_tags(barber),
         tags.SERVICES,  # their names
         tags.hours(barber),
-        *(tags.openings(barber, month) for month in months),
-        *(tags.bookings(barber, month) for month in months),
-        *(tags.earned(barber, month) for month in months),
+        *tags.openings_within(barber, *days),
+        *tags.bookings_within(barber, *days),
+        *tags.earned_within(barber, *days),
     )
 
 

@@ -129,11 +129,12 @@ def _arguments(
 def tags_of_comparison(barber: int, as_of: date, against: str) -> tuple[str, ...]:
     """Return the tags of what the report says of a barber (0: the shop) up to a day."""
     first, last, before, before_last = days_compared(as_of, against)
-    months = (*tags.months(before, before_last), *tags.months(first, last))
     return (
         *reports.subject_tags(barber),
-        *(tags.money(barber, month) for month in months),
-        *(tags.bookings(barber, month) for month in months),
+        *tags.money_within(barber, first, last),
+        *tags.money_within(barber, before, before_last),
+        *tags.bookings_within(barber, first, last),
+        *tags.bookings_within(barber, before, before_last),
     )
 
 

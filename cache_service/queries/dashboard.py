@@ -79,12 +79,12 @@ def _arguments(
 
 def _tags(arguments: DashboardArguments) -> tuple[str, ...]:
     barber, as_of = arguments.barber_id, arguments.as_of
-    months = tags.months(arguments.start, arguments.end)
+    days = (arguments.start, arguments.end)
     found = (
         tags.SERVICES,  # the names of insights
-        *(tags.openings(barber, month) for month in months),
-        *(tags.bookings(barber, month) for month in months),
-        *(tags.money(barber, month) for month in months),
+        *tags.openings_within(barber, *days),
+        *tags.bookings_within(barber, *days),
+        *tags.money_within(barber, *days),
         *six_figure.tags_of_income(barber, as_of),
         *retention.tags_of_retention(barber, as_of),
         *tags.spent_before(barber, as_of),

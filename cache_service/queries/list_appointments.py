@@ -84,9 +84,9 @@ def _tags(page: AppointmentPage) -> tuple[str, ...]:
     if page.client_id:
         return (*barber, tags.client(page.client_id), tags.client_bookings(page.client_id))
     if page.start is not None and page.end is not None:
-        months = tags.months(page.start, page.end)
-        if len(months) <= _MOST_MONTHS:
-            return (*barber, *(tags.bookings(page.barber_id, month) for month in months))
+        days = (page.start, page.end)
+        if len(tags.months(*days)) <= _MOST_MONTHS:
+            return (*barber, *tags.bookings_within(page.barber_id, *days))
     return (*barber, tags.booking_history(page.barber_id))
 
 

@@ -119,10 +119,9 @@ def _arguments(
 
 
 def _tags(arguments: RevenueArguments) -> tuple[str, ...]:
-    months = tags.months(arguments.start, arguments.end)
     return (
         *reports.subject_tags(arguments.barber_id),
-        *(tags.money(arguments.barber_id, month) for month in months),
+        *tags.money_within(arguments.barber_id, arguments.start, arguments.end),
     )
 
 

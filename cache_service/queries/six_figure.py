@@ -81,8 +81,8 @@ def tags_of_income(barber: int, as_of: date) -> tuple[str, ...]:
         # a booking made or called off leaves this report alone.
         *tags.visits_before(barber, as_of),
         tags.hours(barber),
-        *(tags.openings(barber, month) for month in tags.months(as_of - _MONTH, as_of)),
-        *(tags.money(barber, month) for month in tags.months(as_of - 2 * _MONTH, as_of)),
+        *tags.openings_within(barber, as_of - _MONTH, as_of),
+        *tags.money_within(barber, as_of - 2 * _MONTH, as_of),
     )
 
 

@@ -1,6 +1,6 @@
 """What the database says in the end: which mutations it has, and whether all is in order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,12 @@ from tests.faults.checker import Violation
 from tests.faults.history import History, Visit, Write
 from tests.faults.mutating import read_answer
 from tests.faults.shop import Shop
+from tests.support.plain_totals import Totals, kept_totals, plain_totals
 
 __all__ = ["check_database", "check_totals", "resolve"]
+
+_Name = tuple[str, tuple[int, ...]]
+_Kept = Mapping[_Name, object]
 
 
 async def resolve(connection: asyncpg.Connection, history: History) -> int:
@@ -68,14 +72,44 @@ async def check_database(
 
 
 async def check_totals(database_url: str, organization_id: int) -> list[Violation]:
-    """Compare the totals that triggers kept with the rows, as `booking_service totals check`."""
+    """Compare the totals that triggers kept with the rows, as `booking_service totals check`.
+
+    If that finds nothing, plain Python and a rebuild must find the same totals.
+    """
     found: list[Violation] = []
     await totals.check(
         database_url,
         organization_id,
         lambda difference: found.append(Violation("totals", str(difference))),
     )
-    return found
+    if found:
+        return found
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            kept = _of_shop(await kept_totals(connection), organization_id)
+            counted = _of_shop(await plain_totals(connection), organization_id)
+        await totals.rebuild(database_url, organization_id)
+        rebuilt = _of_shop(await kept_totals(connection), organization_id)
+    finally:
+        await connection.close()
+    return [
+        Violation("totals", f"kept {name} of {key}: {mine}, {how} {theirs}")
+        for how, other in (("counted in Python", counted), ("rebuilt", rebuilt))
+        for (name, key), mine, theirs in _unlike(kept, other)
+    ]
+
+
+def _of_shop(found: Totals, organization_id: int) -> _Kept:
+    days = {("days", key): days for key, days in found.days.items() if key[0] == organization_id}
+    sums = {("totals", key): one for key, one in found.totals.items() if key[0] == organization_id}
+    return days | sums
+
+
+def _unlike(kept: _Kept, other: _Kept) -> Iterator[tuple[_Name, object, object]]:
+    for name in sorted(kept.keys() | other.keys()):
+        if kept.get(name) != other.get(name):
+            yield name, kept.get(name), other.get(name)
 
 
 async def _check_visits(

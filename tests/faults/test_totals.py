@@ -51,6 +51,39 @@ async def test_a_total_that_is_off_is_reported(database: Database, tamper: str, 
     assert f"client {shop.clients[0]}" in found[0].detail
 
 
+_BLIND = """
+CREATE OR REPLACE FUNCTION count_client_days(shop bigint) RETURNS SETOF client_days
+LANGUAGE sql AS 'SELECT * FROM client_days WHERE organization_id = $1'
+"""
+_CARELESS = """
+CREATE OR REPLACE FUNCTION rebuild_client_totals(shop bigint) RETURNS void
+LANGUAGE sql AS 'DELETE FROM client_days WHERE organization_id = $1 AND barber_id = 0'
+"""
+
+
+@pytest.mark.parametrize(
+    ("statements", "how"),
+    [
+        ((_BLIND, "UPDATE client_days SET visits = visits + 1"), "counted in Python"),
+        ((_CARELESS,), "rebuilt None"),
+    ],
+)
+async def test_neither_a_blind_check_nor_a_careless_rebuild_is_believed(
+    database: Database, statements: tuple[str, ...], how: str
+) -> None:
+    """What the check does not see Python does; what a rebuild leaves is compared as well."""
+    connection = await asyncpg.connect(database.url)
+    try:
+        shop = await _shop_with_a_visit(connection)
+        for statement in statements:
+            await connection.execute(statement)
+        found = await check_totals(database.url, shop.organization_id)
+    finally:
+        await connection.close()
+    assert found
+    assert all(how in violation.detail for violation in found[:2])
+
+
 async def test_a_lost_trigger_is_reported(database: Database) -> None:
     """A visit that no trigger has counted is missing from the totals."""
     connection = await asyncpg.connect(database.url)

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from tests.conftest import NewDatabase
+from tests.conftest import NewDatabase, NewSystem
+from tests.integration.analytics.opened import Open, open_salon
 from tests.integration.analytics.rough_shop import RoughShop, write_rough_shop
 from tests.support.plain_reports import Books, read_books
 
@@ -55,3 +56,10 @@ async def salons(new_database: NewDatabase) -> AsyncIterator[Salons]:
         engine = create_async_engine(url, isolation_level="REPEATABLE READ")
         yield Salons(engine, rough, (901, 902), books)
         await engine.dispose()
+
+
+@pytest.fixture
+async def salon(new_database: NewDatabase, new_system: NewSystem) -> AsyncIterator[Open]:
+    """Write a salon, and start both services on the day up to which it is written."""
+    async with open_salon(new_database, new_system) as opened:
+        yield opened

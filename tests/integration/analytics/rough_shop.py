@@ -24,7 +24,7 @@ __all__ = ["RoughShop", "write_rough_shop"]
 
 START, PRESENT, END = date(2019, 10, 1), date(2020, 4, 1), date(2020, 4, 15)
 DAYS = (END - START).days
-_MINUTE = timedelta(minutes=1)
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 # A leap day, ends of months and of the year, clock changes of Europe and America.
 NIGHTS = (
     *(date(2020, 2, 28), date(2020, 2, 29), date(2020, 3, 1), date(2019, 12, 31)),
@@ -46,6 +46,12 @@ _BOUNDS = {
     "More than a year": ([date(2019, 5, 20)], "40"),
 }
 """Clients by name, with their days and what they pay each time."""
+LOSSES_UNTIL = date(2018, 7, 1)
+"""Of the 60 days before, each 30 give back more than they take, to one client."""
+_LOSSES = ((20, "50.00", "80.00"), (50, "20.00", "35.50"))
+"""Days before, what is paid, and what is given back the day after."""
+WEEK_CHANGES = date(2020, 2, 10)
+"""From then on the first barber's week is another."""
 _OVER = ("completed", "completed", "completed", "cancelled", "no_show", "scheduled", "in_progress")
 
 
@@ -105,6 +111,7 @@ async def write_rough_shop(
         _sell(shop, random, money)
         await money.write(connection)
         await _write_bounds(connection, shop)
+        await _write_losses(connection, shop)
         await _take_away(connection, shop)
         for table in ("payments", "refunds"):
             await connection.execute(
@@ -133,8 +140,16 @@ async def _write_hours(connection: asyncpg.Connection, shop: RoughShop, random: 
         " VALUES ($1, $2, $3, $4)",
         [
             (shop.organization_id, random.choice(shop.barbers), at, at + 125 * _MINUTE)
-            for at in away
+            for at in [*away, shop.at(WEEK_CHANGES, 12 * 60)]
         ],
+    )
+    await connection.execute(
+        "INSERT INTO weekly_hours (organization_id, barber_id, valid_from, weekday, periods)"
+        " SELECT $1, $2, $3, weekday, '{[660,900)}' FROM generate_series(0, 6) weekday"
+        " ON CONFLICT (barber_id, valid_from, weekday) DO UPDATE SET periods = excluded.periods",
+        shop.organization_id,
+        shop.barbers[0],
+        WEEK_CHANGES,
     )
 
 
@@ -215,6 +230,27 @@ async def _write_bounds(connection: asyncpg.Connection, shop: RoughShop) -> None
     await connection.copy_records_to_table(
         "payments", records=payments, columns=(*MONEY, "paid_at")
     )
+
+
+async def _write_losses(connection: asyncpg.Connection, shop: RoughShop) -> None:
+    """Let a client come and pay, and give more back than was paid."""
+    (client,) = await take_ids(connection, "clients", 1)
+    org, barber = shop.organization_id, shop.barbers[0]
+    await connection.execute(
+        "INSERT INTO clients (id, organization_id, name) VALUES ($1, $2, 'Given back')", client, org
+    )
+    for ago, paid, refunded in _LOSSES:
+        (key,) = await take_ids(connection, "appointments", 1)
+        start = shop.at(LOSSES_UNTIL - timedelta(days=ago), 12 * 60)
+        end = start + 20 * _MINUTE
+        visit = key, org, barber, shop.services[0], client, "completed", start, end, start, end, 30
+        money = org, key, barber, client
+        for table, columns, row in (
+            ("appointments", _APPOINTMENT, visit),
+            ("payments", (*MONEY, "paid_at"), (*money, Decimal(paid), end)),
+            ("refunds", (*MONEY, "refunded_at"), (*money, Decimal(refunded), end + _DAY)),
+        ):
+            await connection.copy_records_to_table(table, records=[row], columns=columns)
 
 
 async def _take_away(connection: asyncpg.Connection, shop: RoughShop) -> None:

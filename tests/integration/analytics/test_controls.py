@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 
 from tests.integration.analytics.asking import answers, questions, report_of
 from tests.integration.analytics.conftest import ROUGH, Salons
-from tests.integration.analytics.rough_shop import PRESENT
+from tests.integration.analytics.rough_shop import LOSSES_UNTIL, PRESENT, WEEK_CHANGES
 from tests.integration.analytics.test_every_figure import DAYS, RANGES
 from tests.support.plain_reports import REPORTS, differences, plain_report
+from tests.support.plain_reports.clients import known_clients
+
+MONTH = timedelta(days=30)
 
 
 def leaves(plain: Any, path: str = "") -> Iterator[tuple[Any, Any, str]]:
@@ -88,6 +92,36 @@ async def test_a_rough_salon_has_what_breaks_reports(salons: Salons, name: str) 
     assert any(a.client is None for a in done)
     assert len(books.active) < len(books.barbers)
     assert books.payments[0].day.year == 2017
+
+
+@pytest.mark.parametrize("name", ROUGH)
+async def test_a_rough_salon_gives_back_more_than_it_takes(salons: Salons, name: str) -> None:
+    """Two windows of 30 days have payments and yet a loss; a client has spent less than nothing."""
+    shop = salons.rough[name]
+    books = salons.books[shop.organization_id]
+    request = questions("six_figure", shop.organization_id, (0,), (), [LOSSES_UNTIL])[0]
+    found = plain_report(books, request)
+    assert books.paid(0, LOSSES_UNTIL - MONTH, LOSSES_UNTIL)
+    assert found.monthly_revenue < 0
+    assert found.previous_revenue < 0
+    assert (found.clients_current, found.price_increase) == (0, 0)
+    assert found.clients_additional == found.clients_needed > 0
+    assert any(client.spent < 0 for client in known_clients(books, 0, LOSSES_UNTIL))
+
+
+@pytest.mark.parametrize("name", ROUGH)
+@pytest.mark.parametrize("part", ["special", "time_off", "weekly"])
+async def test_open_minutes_are_made_of_every_part(salons: Salons, name: str, part: str) -> None:
+    """Special days, time off and a week that holds from a later day on each change them."""
+    shop = salons.rough[name]
+    books = salons.books[shop.organization_id]
+    fewer = replace(books, opening=books.opening.without(part))
+    days = RANGES[1]
+    for barber_id in (0, shop.barbers[0]):
+        assert fewer.open_minutes(barber_id, *days) != books.open_minutes(barber_id, *days)
+    before = WEEK_CHANGES - MONTH, WEEK_CHANGES
+    same = fewer.open_minutes(0, *before) == books.open_minutes(0, *before)
+    assert same == (part == "weekly")
 
 
 async def test_every_action_insight_and_segment_is_seen(salons: Salons) -> None:

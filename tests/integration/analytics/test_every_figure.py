@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.analytics.asking import answers, compared, questions
 from tests.integration.analytics.conftest import ROUGH, Salons
+from tests.integration.analytics.rough_shop import LOSSES_UNTIL
 from tests.support.plain_reports import REPORTS
 
 RANGES = (
@@ -23,9 +24,9 @@ RANGES = (
 DAYS = (
     *(date(2020, 4, 1), date(2020, 1, 1), date(2020, 3, 1), date(2020, 2, 29)),
     *(date(2020, 3, 31), date(2019, 12, 31), date(2019, 11, 4), date(2020, 5, 20)),
-    *(date(2017, 1, 1), date(2021, 6, 15)),
+    *(date(2017, 1, 1), date(2021, 6, 15), LOSSES_UNTIL),
 )
-"""First of a quarter, year and month, leap day, last days, clock change, before all and after."""
+"""First of a quarter, year and month, leap day, last days, clock change, before, after, a loss."""
 
 
 @pytest.mark.parametrize("report", REPORTS)

@@ -201,6 +201,10 @@ CASES: list[tuple[Message, list[str]]] = [
         pb.GetDashboardRequest(organization_id=1, target_annual_income=float("nan")),
         ["target_annual_income"],
     ),
+    (
+        pb.GetDashboardRequest(organization_id=1, target_annual_income=0.0),
+        ["target_annual_income"],
+    ),
 ]
 
 

@@ -194,8 +194,30 @@ async def test_a_dashboard_is_three_reports_at_once(
         assert question.end_date == day(2025, 6, 2)
     short = by_kind["dashboard"]
     assert short.as_of_date == day(2025, 6, 2)
-    assert short.dashboard.target_annual_income == 100_000
+    assert not short.dashboard.HasField("target_annual_income")
     assert {question.barber_id for question in fake.questions} == {4}
+    assert not any(question.HasField("consistency") for question in fake.questions)
+
+
+async def test_a_dashboards_income_and_freshness_are_passed_on(
+    reading: tuple[House, Shop, FakeCache],
+) -> None:
+    """The income aimed at reaches the report that takes one, the consistency all three."""
+    house, shop, fake = reading
+
+    async def answer(_request: Any, _context: Context) -> Any:
+        return cache.GetAnalyticsResponse()
+
+    fake.answer = answer
+    consistency = types.Consistency(max_staleness=Duration(seconds=60))
+    await house.stub.GetDashboard(
+        pb.GetDashboardRequest(
+            organization_id=shop.id, target_annual_income=60_000.5, consistency=consistency
+        )
+    )
+    by_kind = {question.WhichOneof("report"): question for question in fake.questions}
+    assert by_kind["dashboard"].dashboard.target_annual_income == 60_000.5
+    assert [question.consistency for question in fake.questions] == 3 * [consistency]
 
 
 async def test_a_dashboard_of_an_unknown_shop_is_not_found(shop: Shop) -> None:

@@ -1,11 +1,12 @@
 """All rows of one organization, each on its local day."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -14,9 +15,15 @@ import asyncpg
 from tests.support.plain_reports.arithmetic import total
 from tests.support.plain_reports.opening import Opening
 
-__all__ = ["Appointment", "Books", "Money", "read_books"]
+__all__ = ["Appointment", "Books", "Money", "Rows", "read_books"]
 
 _MINUTE = timedelta(minutes=1)
+_MONEY = "appointment_id, barber_id, client_id, amount"
+_COLUMNS = {
+    "appointments": "id, barber_id, service_id, client_id, status, starts_at, ends_at",
+    "payments": f"{_MONEY}, status, paid_at",
+    "refunds": f"{_MONEY}, refunded_at",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +132,23 @@ def completed(appointments: Iterable[Appointment]) -> list[Appointment]:
     return [a for a in appointments if a.status == "completed"]
 
 
-async def read_books(connection: asyncpg.Connection, organization_id: int) -> Books:
-    """Read all rows of an organization."""
+Rows = Mapping[str, tuple[str, Sequence[object]]]
+"""By table: which of its rows, as a condition from $2 on and what it takes."""
+
+
+async def read_books(
+    connection: asyncpg.Connection, organization_id: int, only: Rows = MappingProxyType({})
+) -> Books:
+    """Read all rows of an organization, or of some tables `only` those chosen."""
 
     async def rows(table: str) -> list[Any]:
+        condition, values = only.get(table, ("true", ()))
+        columns = _COLUMNS.get(table, "*")
         found: list[Any] = await connection.fetch(
-            f"SELECT * FROM {table} WHERE organization_id = $1",  # noqa: S608 - named below
+            f"SELECT {columns} FROM {table}"  # noqa: S608 - named below
+            f" WHERE organization_id = $1 AND ({condition})",
             organization_id,
+            *values,
         )
         return found
 

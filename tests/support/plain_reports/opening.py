@@ -23,6 +23,7 @@ class Opening:
         self, zone: ZoneInfo, weekly: list[Any], special: list[Any], time_off: list[Any]
     ) -> None:
         self._zone = zone
+        self._rows = {"weekly": weekly, "special": special, "time_off": time_off}
         self._weekly: dict[tuple[int, int], list[tuple[date, Periods]]] = defaultdict(list)
         for row in weekly:
             of = row["barber_id"], row["weekday"]
@@ -45,6 +46,13 @@ class Opening:
     def days(self, barber_id: int, start: date, end: date) -> list[date]:
         """List those of the days [start, end) on which the barber has an open minute."""
         return [day for day in days_of(start, end) if self._open(barber_id, day)]
+
+    def without(self, part: str) -> "Opening":
+        """Leave out `special`, `time_off`, or of `weekly` what holds from the latest day on."""
+        rows = dict(self._rows)
+        latest = max(row["valid_from"] for row in rows["weekly"])
+        rows[part] = [r for r in rows[part] if part == "weekly" and r["valid_from"] != latest]
+        return Opening(self._zone, **rows)
 
     def periods(self, barber_id: int, day: date) -> Periods:
         """List a day's periods: its own, else those of the latest week that holds by then."""

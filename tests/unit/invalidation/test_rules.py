@@ -36,11 +36,16 @@ def facts(**changed: object) -> dict[str, object]:
     }
 
 
+def month(name: str, day_of_month: int) -> set[str]:
+    """Name a month, and the blocks of 1, 4 and 16 days in it that hold its day."""
+    return {name, *(f"{name}:{length}x{(day_of_month - 1) // length}" for length in (1, 4, 16))}
+
+
 BOOKED = {
     "bookings",
     "bookings:barber:7",
-    "bookings:shop:2018-05",
-    "bookings:barber:7:2018-05",
+    *month("bookings:shop:2018-05", 31),
+    *month("bookings:barber:7:2018-05", 31),
     "bookings:client:5",
     "busy:7:2018-05-31",
     "busy:7:2018-06-01",
@@ -96,8 +101,8 @@ def test_a_move_to_another_barber_and_month_touches_both() -> None:
     )
     assert tags_of(event(appointment={"old": facts(), "new": moved})) == BOOKED | {
         "bookings:barber:8",
-        "bookings:shop:2018-07",
-        "bookings:barber:8:2018-07",
+        *month("bookings:shop:2018-07", 2),
+        *month("bookings:barber:8:2018-07", 2),
         "bookings:client:6",
         "busy:8:2018-07-02",
         "day:8:2018-07-02",
@@ -130,13 +135,13 @@ def money(**changed: object) -> dict[str, object]:
     }
 
 
-def test_a_payment_touches_its_own_month_and_its_appointments() -> None:
+def test_a_payment_touches_its_own_day_and_its_appointments() -> None:
     """Money counts on its own day by its barber, and earned on the appointment's by that one's."""
     assert tags_of(event(payment={"new": money()})) == {
-        "money:shop:2018-06",
-        "money:barber:8:2018-06",
-        "earned:shop:2018-05",
-        "earned:barber:7:2018-05",
+        *month("money:shop:2018-06", 1),
+        *month("money:barber:8:2018-06", 1),
+        *month("earned:shop:2018-05", 31),
+        *month("earned:barber:7:2018-05", 31),
         "money:client:5",
         *blocks("spent:shop", 43_251),
         *blocks("spent:barber:8", 43_251),
@@ -146,13 +151,15 @@ def test_a_payment_touches_its_own_month_and_its_appointments() -> None:
 def test_a_retail_sale_earns_nothing_for_an_appointment() -> None:
     """A sale without appointment and client touches its month alone."""
     sale = {"barber_id": "8", "date": day("2018-06-01")}
-    assert tags_of(event(payment={"new": sale})) == {"money:shop:2018-06", "money:barber:8:2018-06"}
+    expected = month("money:shop:2018-06", 1) | month("money:barber:8:2018-06", 1)
+    assert tags_of(event(payment={"new": sale})) == expected
 
 
 def test_a_payment_that_moves_touches_both_sides() -> None:
-    """An update of a payment touches the old and the new month."""
+    """An update of a payment touches the old and the new month and day."""
     change = {"old": money(), "new": money(date=day("2018-07-01"))}
-    assert {"money:shop:2018-06", "money:shop:2018-07"} <= tags_of(event(payment=change))
+    both = month("money:shop:2018-06", 1) | month("money:shop:2018-07", 1)
+    assert both <= tags_of(event(payment=change))
 
 
 def test_weekly_hours_touch_the_hours_and_the_schedule() -> None:

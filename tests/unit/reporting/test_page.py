@@ -78,8 +78,16 @@ def test_what_is_absent_is_a_dash_with_its_meaning() -> None:
         "0.00 CAD",
         "\N{EN DASH}nothing to compare with",
     ]
+    assert comparison.row("This quarter") == ["This quarter", "50.00"]
+    assert comparison.row("The quarter before") == ["The quarter before", "0.00"]
     assert comparison.row("Appointments")[3] == "-25.0%"
     assert comparison.row("Completion rate")[3] == "+3.2 points"
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_every_report_has_a_chart(kind: str) -> None:
+    """There is none without a picture of its own figures."""
+    assert "svg" in shown(kind).texts
 
 
 def test_an_empty_shop_has_pages_without_charts() -> None:

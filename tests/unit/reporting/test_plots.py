@@ -40,6 +40,16 @@ def test_parts_lie_beside_one_another() -> None:
     assert picture.ticks == ()
 
 
+def test_a_long_name_leaves_its_bar_room() -> None:
+    """Beside a bar a name is cut after 32 characters; the table has it whole."""
+    rows = (("n" * 300, "1"), ("n" * 32, "2"))
+    columns = (Column("Name", numeric=False), Column("Value"))
+    picture = plot(Grid("Values", columns, rows, Bars(1, (1, 2), series=False)))
+    assert picture
+    assert [len(mark.label) for mark in picture.marks] == [32, 32]
+    assert picture.marks[0].width > 50
+
+
 def test_a_long_series_is_an_area_with_few_labels() -> None:
     """Ten years of days are one path through every day, labelled where there is room."""
     picture = plot(grid(*(float(day % 7) for day in range(3660))))
