@@ -18,6 +18,7 @@ from cache_service.coherence.era import Era
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.filling import Found
 from cache_service.coherence.invalidator import Invalidator
+from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Filled, Load, Read
 from cache_service.stores.redis.store import RedisStore
@@ -32,6 +33,8 @@ RULES = (
     "counters for nonces",
     "no fence wait",
     "an expelled member ignored",
+    "nobody waits for acknowledgements",
+    "memory ignores the marker",
 )
 (
     _DELETE_ENTRIES,
@@ -41,6 +44,8 @@ RULES = (
     _COUNTERS,
     _NO_FENCE_WAIT,
     _EXPELLED_IGNORED,
+    _NO_ACKNOWLEDGEMENTS,
+    _NO_MARKER,
 ) = RULES
 
 Broken = Callable[[str], bool]
@@ -59,6 +64,7 @@ def _patch(rule: Path) -> None:
         (Filler, "fill", _fill(broken)),
         (Invalidator, "_known_off", _known_off(broken)),
         (Invalidator, "_everywhere", _everywhere(broken)),
+        (Memory, "marker", _marker(broken)),
     )
     for owner, name, changed in changes:
         setattr(owner, name, changed)
@@ -157,12 +163,24 @@ def _everywhere(broken: Broken) -> object:
     intact = Invalidator._everywhere
 
     async def everywhere(self: Invalidator, numbers: list[int], standing: Standing) -> None:
+        if broken(_NO_ACKNOWLEDGEMENTS):
+            return
         if broken(_EXPELLED_IGNORED):
             members = {name: gone for name, gone in standing.members.items() if not gone}
             standing = replace(standing, members=members)
         await intact(self, numbers, standing)
 
     return everywhere
+
+
+def _marker(broken: Broken) -> object:
+    intact = Memory.marker
+
+    def marker(self: Memory) -> int:
+        # Later than anything: whatever was invalidated since, the answer may enter.
+        return sys.maxsize if broken(_NO_MARKER) else intact(self)
+
+    return marker
 
 
 if __name__ == "__main__":

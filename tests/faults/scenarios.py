@@ -21,13 +21,13 @@ from tests.faults.cluster import Cluster
 from tests.faults.history import History
 from tests.faults.load import Load
 from tests.faults.mutating import Mutator, Plan
-from tests.faults.proxy import Direction, Link
+from tests.faults.proxy import Direction, Link, Proxy
 from tests.faults.rounds import grids
 from tests.faults.settle import check_database
 from tests.faults.shop import Shop, open_shop
 from tests.support.waiting import eventually
 
-__all__ = ["Play", "expelled_member", "fenced", "held_load", "play"]
+__all__ = ["Play", "expelled_member", "fenced", "held_load", "overtaken", "play", "unheard"]
 
 _COMMIT = b"COMMIT;"
 _SECONDS = 1.0
@@ -152,19 +152,69 @@ async def expelled_member(on: Play) -> None:
     await first
 
 
+async def unheard(on: Play) -> None:
+    """Keep from the reader, which has the day in its memory, what is published."""
+    await _served_from_cache(on.cluster, 0, on.call, types_pb2.SOURCE_NEAR)
+    redis = on.cluster.proxies["cache-redis"][0]
+    async with _asked_unaware(on, redis):
+        redis.hold(Direction.REPLIES)
+        await on.load.write(0)
+
+
+async def overtaken(on: Play) -> None:
+    """Let the reader hear of a booking just after Redis's answer of before, in one piece.
+
+    Its process hears of the booking, and acknowledges it, before the task goes on that asked.
+    """
+    await _served_from_cache(on.cluster, 1, on.call)
+    asked = asyncio.Event()
+    kept: list[bytes] = []
+
+    def hold_until_published(link: Link, direction: Direction, data: bytes) -> bool:
+        if direction is Direction.REQUESTS:
+            if b":entry:" in data:
+                asked.set()
+            return False
+        if not asked.is_set():
+            return False
+        kept.append(data)
+        if b"invalidated" in data:
+            asked.clear()
+            link.pipes[direction].send(b"".join(kept))
+        return True
+
+    taps = on.cluster.proxies["cache-redis"][0].taps
+    taps.append(hold_until_published)
+    try:
+        first = asyncio.create_task(on.load.read(on.call, 0))
+        await asyncio.wait_for(asked.wait(), 5)
+        await on.load.write(0)
+        await first
+    finally:
+        taps.clear()
+    await on.load.read(on.call, 0)
+
+
 @asynccontextmanager
 async def _unaware_reader(on: Play, *redis_held: Direction) -> AsyncIterator[None]:
     """Keep all news from the first process; ask it then, and let the news come."""
     database, redis = (on.cluster.proxies[link][0] for link in ("cache-postgres", "cache-redis"))
-    database.hold(Direction.REPLIES)
-    redis.hold(*redis_held)
+    async with _asked_unaware(on, database, redis):
+        database.hold(Direction.REPLIES)
+        redis.hold(*redis_held)
+        yield
+
+
+@asynccontextmanager
+async def _asked_unaware(on: Play, *held: Proxy) -> AsyncIterator[None]:
+    """Afterwards ask the first process, and then only let come what is held back."""
     try:
         yield
         read = asyncio.create_task(on.load.read(on.call, 0))
         await asyncio.wait({read}, timeout=_SECONDS)
     finally:
-        database.heal()
-        redis.heal()
+        for proxy in held:
+            proxy.heal()
     await read
 
 
@@ -181,13 +231,16 @@ def _load(cluster: Cluster, history: History, call: Call, mutator: Mutator) -> L
     )
 
 
-async def _served_from_cache(cluster: Cluster, process: int, call: Call) -> None:
+async def _served_from_cache(
+    cluster: Cluster, process: int, call: Call, *sources: types_pb2.Source
+) -> None:
     """Wait until a call is a hit: it may be that the cache was off, or is not filled yet."""
+    sources = sources or (types_pb2.SOURCE_REDIS, types_pb2.SOURCE_NEAR)
     async with grpc.aio.insecure_channel(cluster.caches[process].address) as channel:
         method = channel.unary_unary(f"/chairside.cache.v1.CacheService/{call.method}")
 
         async def hit() -> bool:
             response = getattr(pb, f"{call.method}Response").FromString(await method(call.request))
-            return bool(response.cache_info.source != types_pb2.SOURCE_DATABASE)
+            return response.cache_info.source in sources
 
         await eventually(hit, seconds=_PATIENCE)

@@ -8,13 +8,23 @@ import pytest
 
 from tests.faults.broken import RULES
 from tests.faults.cluster import Cluster
-from tests.faults.scenarios import Play, expelled_member, fenced, held_load, play
+from tests.faults.scenarios import (
+    Play,
+    expelled_member,
+    fenced,
+    held_load,
+    overtaken,
+    play,
+    unheard,
+)
 
 Scenario = Callable[[Play], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = dict.fromkeys(RULES, held_load) | {
     "no fence wait": fenced,
     "an expelled member ignored": expelled_member,
+    "nobody waits for acknowledgements": unheard,
+    "memory ignores the marker": overtaken,
 }
 _TRIES = 5
 """A lease lasts a second: a busy machine may have let it run out before the reader asked."""
@@ -40,7 +50,7 @@ def _break(rule: Path, name: str) -> None:
     rule.write_text(name)
 
 
-@pytest.mark.parametrize("scenario", [held_load, fenced, expelled_member])
+@pytest.mark.parametrize("scenario", [held_load, fenced, expelled_member, unheard, overtaken])
 async def test_the_system_withstands_it(cluster: Cluster, rule: Path, scenario: Scenario) -> None:
     """Nobody is told that a slot is free whose booking is acknowledged."""
     _break(rule, "")
