@@ -15,8 +15,11 @@ CLOCK ?= data
 BARBERS ?= 6
 MONTHS ?= 6
 SEED ?= 1
-# What `make soak` is given besides SEED, as `make soak SECONDS=3600 SEED=7`.
-SECONDS ?= 600
+# What `make soak` is given besides SEED: for how long, and what it must come to at least. It
+# goes on for that, three times as long at most; a short one is `make soak SECONDS=60 READS=0 FAULTS=0`.
+SECONDS ?= 1800
+READS ?= 2000000
+FAULTS ?= 1000
 # What `make test` is given, as `make test TESTS=tests/unit`.
 TESTS ?=
 
@@ -41,8 +44,9 @@ demo: setup ## Take a tour of the system that `make run` runs.
 test: setup ## Run all tests, on real servers: TESTS=path for some.
 	@$(PY) -m pytest $(TESTS)
 
-soak: setup ## Attack the system with faults for a while and check what it answered: SECONDS= SEED=
-	@exec $(PY) -m tests.faults --seconds $(SECONDS) --seed $(SEED) --markdown build/soak.md
+soak: setup ## Attack the system with faults and check what it answered: SECONDS= READS= FAULTS= SEED=
+	@exec $(PY) -m tests.faults --seconds $(SECONDS) --seed $(SEED) --least $(READS) \
+		--least-faults $(FAULTS) --markdown build/soak.md
 
 lint: setup ## Check style, types, import directions and protos.
 	$(BIN)/ruff check .

@@ -49,11 +49,18 @@ class Call:
         # Messages that follow one another are one message.
         return self.request + bytes(fresh.SerializeToString())
 
+    def within(self, seconds: float) -> bytes:
+        """Return the request for an answer that may be so old."""
+        kind = getattr(pb, f"{self.method}Request")
+        allowed = types_pb2.Consistency(max_staleness={"nanos": round(seconds * 1e9)})
+        old = kind(consistency=allowed)
+        return self.request + bytes(old.SerializeToString())
+
 
 class Answered(NamedTuple):
     """A call of process number `process`, with its answer as it came.
 
-    `after` is the mutation whose token it carried.
+    `after` is the mutation whose token it carried, `allowance` the seconds that it may be old.
     """
 
     call: Call
@@ -62,21 +69,25 @@ class Answered(NamedTuple):
     ended: float
     raw: bytes
     after: Write | None = None
+    allowance: float = 0.0
 
 
 def decoded(answered: Iterable[Answered]) -> list[Read]:
     """Take answers apart, into one read for each entry; equal ones are taken apart once."""
     found: list[Read] = []
     known: dict[tuple[int, bytes], Entries] = {}
-    for call, process, started, ended, raw, after in answered:
+    for call, process, began, ended, raw, after, allowance in answered:
         response = getattr(pb, f"{call.method}Response").FromString(raw)
         source = _SOURCES[response.cache_info.source]
+        flagged = response.cache_info.stale
+        started = began - allowance if flagged else began
         response.ClearField("cache_info")  # It tells an age, which is never the same.
         key = id(call), response.SerializeToString()
         if (entries := known.get(key)) is None:
             entries = known[key] = call.parse(response)
         found += [
-            Read(query, process, started, ended, answer, source, after) for query, answer in entries
+            Read(query, process, started, ended, answer, source, after, flagged, allowance)
+            for query, answer in entries
         ]
     return found
 

@@ -11,7 +11,7 @@ from tests.faults.judges import JUDGES, Finding
 from tests.faults.money import judge_client_money, judge_revenue
 from tests.faults.timeline import Due, Shown, Timeline, Timelines
 
-__all__ = ["G2_SECONDS", "NEAR_SECONDS", "Verdict", "Violation", "check"]
+__all__ = ["G2_SECONDS", "NEAR_SECONDS", "Verdict", "Violation", "check", "near_calls"]
 
 G2_SECONDS = 2.5
 """After healing: the promise is about one second, and two busy cores need their time."""
@@ -34,7 +34,8 @@ class Verdict:
     """What the checker found; a read is one entry of an answer.
 
     `near` reads began within 5 ms of an acknowledgement, `near_own` of one that had changed
-    the very entry; `tokens` carried a mutation's token.
+    the very entry; `tokens` carried a mutation's token, `flagged` came as stale to whom
+    that will do: they count neither as hits nor as near.
     """
 
     violations: list[Violation] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Verdict:
     near: int = 0
     near_own: int = 0
     tokens: int = 0
+    flagged: int = 0
     writes: int = 0
     committed: int = 0
     acknowledged: int = 0
@@ -64,9 +66,12 @@ def check(history: History, *, bound: float = G2_SECONDS) -> Verdict:
     for read in sorted(history.reads, key=lambda one: one.started):
         reads[read.query].append(read)
         verdict.reads += 1
-        verdict.hits += read.source in _CACHED
+        verdict.hits += read.source in _CACHED and not read.flagged
         verdict.near += _is_near(read, acknowledged)
         verdict.tokens += read.after is not None
+        verdict.flagged += read.flagged
+        if read.flagged and not read.allowance:
+            verdict.violations.append(Violation("flag", "it is called stale, and may not be", read))
     money = [write for write in writes if write.money is not None]
     for query, asked in reads.items():
         changed = _check_query(history, asked, makers, due, verdict)
@@ -87,9 +92,19 @@ def _acknowledgements(writes: Iterable[Write]) -> list[float]:
     return sorted(write.applied_at for write in writes if write.applied_at is not None)
 
 
+def near_calls(history: History, started: Iterable[float]) -> int:
+    """Count the calls, by their starts, that began within 5 ms of an acknowledgement."""
+    acknowledged = _acknowledgements(history.writes)
+    return sum(_is_after(acknowledged, start) for start in started)
+
+
 def _is_near(read: Read, acknowledged: Sequence[float]) -> bool:
-    at = bisect_right(acknowledged, read.started)
-    return at > 0 and read.started - acknowledged[at - 1] <= NEAR_SECONDS
+    return not read.flagged and _is_after(acknowledged, read.started)
+
+
+def _is_after(acknowledged: Sequence[float], started: float) -> bool:
+    at = bisect_right(acknowledged, started)
+    return at > 0 and started - acknowledged[at - 1] <= NEAR_SECONDS
 
 
 def _makers(writes: Iterable[Write], verdict: Verdict) -> dict[int, list[tuple[Write, Visit]]]:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -27,18 +28,20 @@ __all__ = ["LINKS", "Cluster"]
 LINKS = ("cache-redis", "cache-postgres", "booking-postgres", "booking-cache")
 _DATABASE = "faults"
 _PROCESSES = 2
+_SOON = 1.0
+_MISSES = re.compile(r'^chairside_cache_reads_total\{outcome="(?:miss|uncached)".*$', re.MULTILINE)
 
 
 class Cluster:
     """Two cache and two booking processes, Valkey with a replica, Postgres; a context manager.
 
-    `proxies` has each link's two proxies. `broken` is a file that names the rule which the
-    cache processes break (see `broken.py`); without it they are what they are. Each cache
-    process may be a supervisor with so many `workers`.
+    `proxies` has each link's two proxies. The second cache service has `workers`; with more
+    than one it supervises them. `broken` is a file that names the rule which the
+    cache processes break (see `broken.py`); without it they are what they are.
     """
 
     def __init__(
-        self, directory: Path, random: Random, *, broken: Path | None = None, workers: int = 1
+        self, directory: Path, random: Random, *, workers: int = 1, broken: Path | None = None
     ) -> None:
         self.workers = workers
         self.postgres = PostgresServer(directory / "postgres", durable=False)
@@ -76,6 +79,11 @@ class Cluster:
         """The owner's URL, past every proxy."""
         return self.postgres.url(_DATABASE)
 
+    @property
+    def crew(self) -> ServiceProcess:
+        """The cache service that has several workers."""
+        return self.caches[1]
+
     async def connect(self) -> asyncpg.Connection:
         """Connect to the database as its owner, past every proxy."""
         return await asyncpg.connect(self.database_url)
@@ -94,6 +102,17 @@ class Cluster:
                     name, value = line.rsplit(" ", 1)
                     found[name] += int(float(value))
         return found
+
+    async def misses(self) -> list[int | None]:
+        """Return how often each cache service went to the database; None if it does not tell."""
+
+        async def of(service: ServiceProcess) -> int | None:
+            with suppress(OSError):
+                text = await asyncio.to_thread(_fetch, service.metrics_port, _SOON)
+                return sum(int(float(line.split()[-1])) for line in _MISSES.findall(text))
+            return None
+
+        return await asyncio.gather(*map(of, self.caches))
 
     def logged_errors(self) -> list[str]:
         """Return what the services logged as errors: the method, and the exceptions' last lines."""
@@ -123,7 +142,7 @@ class Cluster:
                 databases.CACHE_ROLE, ports["cache-postgres"]
             ),
             "CHAIRSIDE_CACHE_REDIS_URL": f"redis://127.0.0.1:{ports['cache-redis']}/0",
-            "CHAIRSIDE_CACHE_WORKERS": str(self.workers),
+            "CHAIRSIDE_CACHE_WORKERS": str(self.workers if number else 1),
         }
         if self._broken is not None:
             # A busy machine is not Redis's fault: a load past the store would break no rule.
@@ -156,7 +175,7 @@ def _prefixed(prefix: str, variables: Mapping[str, str]) -> dict[str, str]:
     return {prefix + name: value for name, value in variables.items()}
 
 
-def _fetch(port: int) -> str:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+def _fetch(port: int, seconds: float = 5.0) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=seconds) as answer:
         text: str = answer.read().decode()
     return text

@@ -6,13 +6,15 @@ frozen.
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import NamedTuple
 
+import psutil
+
 from devstack.children import Child
+from tests.faults.processes import ended, family, replaced, worker_of, workers
 from tests.faults.proxy import Direction, Link, Proxy
 from tests.faults.scene import Effect, Fault, Scene
 
@@ -155,14 +157,21 @@ def _struck(point: _Point, *, kill: bool) -> Fault:
         process, proxy = processes[number], cluster.proxies[point.link][number]
         reached = point.reached()
         struck, over = list[Link](), asyncio.Event()
+        crew = len(workers(process))
+        # Of several workers all are struck or, as often, only the one that comes by.
+        alone = crew > 0 and scene.random.random() < 0.5
+        victims: list[psutil.Process] = []
 
         def tap(link: Link, direction: Direction, data: bytes) -> bool:
             if struck or not reached(link, direction, data) or scene.random.random() > _OFTEN:
                 return False
             struck.append(link)
             over.set()
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGSTOP)
+            victim = worker_of(process, link) if alone else None
+            victims.extend(family(process) if victim is None else [victim])
+            for one in victims:
+                with suppress(psutil.NoSuchProcess):
+                    one.send_signal(signal.SIGKILL if kill else signal.SIGSTOP)
             if not point.withheld:
                 return False
             if kill:
@@ -175,7 +184,7 @@ def _struck(point: _Point, *, kill: bool) -> Fault:
             if point.cut:
                 _cut(cluster.proxies[point.cut], healing)
             proxy.taps.append(tap)
-            healing.push_async_callback(_heal, process, struck, kill=kill)
+            healing.push_async_callback(_heal, process, crew, struck, victims, kill=kill)
             healing.callback(proxy.taps.remove, tap)
             yield lambda: asyncio.sleep(0, len(struck))
             with suppress(TimeoutError):
@@ -193,15 +202,21 @@ def _cut(proxies: list[Proxy], healing: AsyncExitStack) -> None:
         healing.callback(proxy.heal)
 
 
-async def _heal(process: Child, struck: list[Link], *, kill: bool) -> None:
+async def _heal(
+    process: Child, crew: int, struck: list[Link], victims: list[psutil.Process], *, kill: bool
+) -> None:
     """Let what was withheld arrive, late; the process goes on, or is started again."""
     for link in struck:
         for pipe in link.pipes.values():
             pipe.held = False
             pipe.pump()
-    if struck and kill:
+    if not kill:
+        for one in reversed(victims):
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
+    elif any(one.pid == process.pid for one in victims):
         await process.wait()
+        await ended(victims)
         await process.start()
-    elif struck:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGCONT)
+    elif victims:
+        await replaced(process, crew)

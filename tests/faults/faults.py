@@ -1,4 +1,4 @@
-"""Faults of our processes, of Postgres and of callers."""
+"""Faults of our processes and of callers."""
 
 import asyncio
 import signal
@@ -6,36 +6,37 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import grpc
-import psutil
 from google.protobuf.json_format import Parse
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from chairside.cache.v1.events_pb2 import Event
 from devstack.children import Child
+from tests.faults.processes import ended, family, frozen, replaced, workers
 from tests.faults.scene import Effect, Fault, Scene
 
-__all__ = ["other_faults", "service_faults"]
+__all__ = ["caller_faults", "service_faults"]
 
 
-def service_faults(*, workers: int = 1) -> dict[str, Fault]:
+def service_faults(*, workers: int) -> dict[str, Fault]:
     """Return the faults of our own processes by their kinds; not two of them at a time."""
-    of_one = {"cache worker killed": _worker_killed, "cache worker frozen": _worker_frozen}
-    return (of_one if workers > 1 else {}) | {
+    found = {
         "cache killed": _killed(lambda scene: scene.random.choice(scene.cluster.caches)),
         "booking killed": _killed(lambda scene: scene.random.choice(scene.cluster.bookings)),
         "cache frozen": _frozen(lambda scene: scene.random.choice(scene.cluster.caches)),
         "booking frozen": _frozen(lambda scene: scene.random.choice(scene.cluster.bookings)),
     }
+    of_several = {
+        "cache worker killed": _worker_killed,
+        "cache worker frozen": _worker_frozen,
+        "cache supervisor killed": _supervisor_killed,
+    }
+    return found | of_several if workers > 1 else found
 
 
-def other_faults() -> dict[str, Fault]:
-    """Return the faults of Postgres and of callers by their kinds."""
+def caller_faults() -> dict[str, Fault]:
+    """Return the faults of callers by their kinds."""
     return {
-        "Postgres frozen": _frozen(lambda scene: scene.cluster.postgres),
-        "Postgres restarted": _postgres_ended(signal.SIGINT),
-        "Postgres crashed": _postgres_ended(signal.SIGQUIT),
-        "Postgres backends killed": _backends_killed,
         "Invalidate doubled, reordered": _doubled,
         "half of all calls cancelled": _cancelling,
     }
@@ -45,9 +46,10 @@ def _killed(choose: Callable[[Scene], Child]) -> Fault:
     @asynccontextmanager
     async def fault(scene: Scene) -> AsyncIterator[Effect]:
         child = choose(scene)
-        before = child.pid
+        killed = family(child)
         await child.kill()
-        yield lambda: asyncio.sleep(0, int(child.pid != before))
+        await ended(killed)  # Its port is free only once its workers are gone, too.
+        yield lambda: asyncio.sleep(0, len(killed))
         await child.start()
 
     return fault
@@ -56,81 +58,39 @@ def _killed(choose: Callable[[Scene], Child]) -> Fault:
 def _frozen(choose: Callable[[Scene], Child]) -> Fault:
     @asynccontextmanager
     async def fault(scene: Scene) -> AsyncIterator[Effect]:
-        head = psutil.Process(choose(scene).pid)
-        frozen = [head, *head.children(recursive=True)]
-        for one in frozen:
-            with suppress(psutil.NoSuchProcess):
-                one.suspend()
-        stopped = await _stopped(frozen)
-        try:
+        async with frozen(family(choose(scene))) as stopped:
             yield lambda: asyncio.sleep(0, stopped)
-        finally:
-            for one in reversed(frozen):
-                with suppress(psutil.NoSuchProcess):
-                    one.resume()
 
     return fault
-
-
-def _worker(scene: Scene) -> psutil.Process:
-    head = psutil.Process(scene.random.choice(scene.cluster.caches).pid)
-    return scene.random.choice(head.children())
 
 
 @asynccontextmanager
 async def _worker_killed(scene: Scene) -> AsyncIterator[Effect]:
-    """Kill one worker; whoever comes in its place heals it, and not we."""
-    worker = _worker(scene)
-    worker.kill()
-    yield lambda: asyncio.sleep(0, int(not worker.is_running()))
+    service = scene.cluster.crew
+    before = workers(service)
+    victim = scene.random.choice(before)
+    victim.kill()
+    yield lambda: asyncio.sleep(0, int(victim not in workers(service)))
+    await replaced(service, len(before))
 
 
 @asynccontextmanager
 async def _worker_frozen(scene: Scene) -> AsyncIterator[Effect]:
-    """Freeze one worker, while the others go on on the same port."""
-    worker = _worker(scene)
-    worker.suspend()
-    stopped = await _stopped([worker])
-    try:
+    victim = scene.random.choice(workers(scene.cluster.crew))
+    async with frozen([victim]) as stopped:
         yield lambda: asyncio.sleep(0, stopped)
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            worker.resume()
-
-
-async def _stopped(processes: list[psutil.Process]) -> int:
-    await asyncio.sleep(0.01)
-    count = 0
-    for one in processes:
-        with suppress(psutil.NoSuchProcess):
-            count += one.status() == psutil.STATUS_STOPPED
-    return count
-
-
-def _postgres_ended(number: signal.Signals) -> Fault:
-    @asynccontextmanager
-    async def fault(scene: Scene) -> AsyncIterator[Effect]:
-        postgres = scene.cluster.postgres
-        before = postgres.pid
-        postgres.signal(number)
-        await postgres.wait()
-        yield lambda: asyncio.sleep(0, int(postgres.pid != before))
-        await postgres.start()
-
-    return fault
 
 
 @asynccontextmanager
-async def _backends_killed(scene: Scene) -> AsyncIterator[Effect]:
-    connection = await scene.cluster.connect()
-    try:
-        killed = await connection.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE usename LIKE 'chairside%' AND hashint4(pid) % 2 = 0"
-        )
-    finally:
-        await connection.close()
-    yield lambda: asyncio.sleep(0, len(killed))
+async def _supervisor_killed(scene: Scene) -> AsyncIterator[Effect]:
+    """Leave the workers alone: they drain, and only then is there another service."""
+    service = scene.cluster.crew
+    orphans = workers(service)
+    service.signal(signal.SIGKILL)
+    await service.wait()
+    yield lambda: asyncio.sleep(0, len(orphans))
+    await ended(orphans)
+    await service.start()
 
 
 @asynccontextmanager

@@ -72,7 +72,8 @@ class Write:
 class Read(NamedTuple):
     """An entry read: what it showed, in a form of the kind's own (see `answers.py`).
 
-    `after` is the mutation whose token it carried.
+    `after` is the mutation whose token it carried. One that was `flagged` as stale is judged
+    as if it had begun by its caller's `allowance` earlier, in seconds: `started` is then.
     """
 
     query: Query
@@ -82,6 +83,8 @@ class Read(NamedTuple):
     answer: object
     source: str
     after: Write | None = None
+    flagged: bool = False
+    allowance: float = 0.0
 
 
 class Service(NamedTuple):

@@ -25,7 +25,7 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.enable_retries", 0),
-    ("grpc.use_local_subchannel_pool", 1),  # else channels to one address are one connection
+    ("grpc.use_local_subchannel_pool", 1),  # Else channels to one address share a connection.
 )
 _READ_SECONDS = 1.0
 _WRITE_SECONDS = 4.0
@@ -36,6 +36,10 @@ _REPEATED = 0.6
 _ATTEMPTS = 4
 _TOKENS_APPLIED, _TOKENS_NOT_APPLIED = 0.1, 0.5
 """How many of the woken readers carry the mutation's token."""
+_ALLOWING, _ALLOWANCE = 0.1, 0.9
+"""How many of the other reads allow staleness, and how many seconds of it."""
+_CONNECTIONS = 4
+"""To each cache service: the kernel spreads connections, and not calls, over its workers."""
 _IMPATIENT = 0.02
 """Seconds within which a client that cancels does so."""
 
@@ -54,8 +58,7 @@ class Load:
 
     Writes go into the history, answers of reads into `answered`. `cancelling` makes
     clients give up half their calls. `counts` tells calls begun, `shed`, `failed`,
-    `cancelled`, and mutations by outcome. Reads go over so many `connections` to each
-    cache process, and so to its workers. An async context manager.
+    `cancelled`, and mutations by outcome. An async context manager.
     """
 
     def __init__(
@@ -67,7 +70,6 @@ class Load:
         *,
         caches: Sequence[str],
         bookings: Sequence[str],
-        connections: int = 1,
         patience: float = _READ_SECONDS,
     ) -> None:
         self._patience = patience
@@ -80,7 +82,6 @@ class Load:
         self._mutator = mutator
         self._random = random
         self._targets = caches, bookings
-        self._connections = connections
         self._stack = AsyncExitStack()
         self._caches: list[list[grpc.aio.Channel]] = []
         self._bookings: list[grpc.aio.Channel] = []
@@ -92,8 +93,9 @@ class Load:
     async def __aenter__(self) -> Self:
         caches, bookings = self._targets
         for target in caches:
-            self._caches.append([await self._channel(target) for _ in range(self._connections)])
-        self._bookings += [await self._channel(target) for target in bookings]
+            self._caches.append([await self._channel(target) for _ in range(_CONNECTIONS)])
+        for target in bookings:
+            self._bookings.append(await self._channel(target))
         return self
 
     async def _channel(self, target: str) -> grpc.aio.Channel:
@@ -138,10 +140,13 @@ class Load:
 
     def _any_read(self) -> Awaitable[None]:
         (call,) = self._random.choices(self._calls, cum_weights=self._weights)
-        return self.read(call, self._random.randrange(2))
+        allowance = _ALLOWANCE if self._random.random() < _ALLOWING else 0.0
+        return self.read(call, self._random.randrange(2), allowance=allowance)
 
-    async def read(self, call: Call, process: int, after: Write | None = None) -> None:
-        """Read once, with a mutation's token if it is given, and record the answer."""
+    async def read(
+        self, call: Call, process: int, after: Write | None = None, allowance: float = 0.0
+    ) -> None:
+        """Read once, with a mutation's token or an allowance if given, and record the answer."""
         if self._open[process] >= _MOST_OPEN:
             self.counts["shed"] += 1
             return
@@ -149,9 +154,13 @@ class Load:
         self.counts["reads"] += 1
         started = self._time()
         try:
-            channel = self._caches[process][self.counts["reads"] % self._connections]
+            channel = self._random.choice(self._caches[process])
             path = f"/chairside.cache.v1.CacheService/{call.method}"
-            request = call.request if after is None else call.after(after.token)
+            request = call.request
+            if after is not None:
+                request = call.after(after.token)
+            elif allowance:
+                request = call.within(allowance)
             raw = await self._patient(channel.unary_unary(path)(request, timeout=self._patience))
         except grpc.aio.AioRpcError as error:
             self.counts["failed"] += 1
@@ -163,7 +172,8 @@ class Load:
         finally:
             self._open[process] -= 1
         self.counts["reads answered"] += 1
-        self.answered.append(Answered(call, process, started, self._time(), raw, after))
+        answered = Answered(call, process, started, self._time(), raw, after, allowance)
+        self.answered.append(answered)
 
     async def write(self, woken: int) -> None:
         """Mutate once, perhaps with repeats, record it, and wake readers if it succeeded."""
@@ -230,8 +240,10 @@ class Load:
         calls = [call for call in self._calls if call.touches & touched]
         for call in self._random.sample(calls, min(woken, len(calls))):
             for process in range(len(self._caches)):
-                after = write if self._random.random() < tokens else None
-                self._start(self.read(call, process, after))
+                chance = self._random.random()
+                after = write if chance < tokens else None
+                allowance = _ALLOWANCE if after is None and chance > 1 - _ALLOWING else 0.0
+                self._start(self.read(call, process, after, allowance))
 
 
 def _reraise_own() -> None:

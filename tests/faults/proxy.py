@@ -111,6 +111,16 @@ class Link:
         self._open = set(Direction)
         self._transports: dict[Direction, asyncio.Transport] = {}
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The client's port, and the one of ours from which the server is asked; 0 if gone."""
+        names = ((Direction.REQUESTS, "peername"), (Direction.REPLIES, "sockname"))
+        client, ours = (
+            end.get_extra_info(name)[1] if (end := self._transports.get(direction)) else 0
+            for direction, name in names
+        )
+        return client, ours
+
     def connected(self, direction: Direction, transport: asyncio.Transport) -> None:
         """Take the end that `direction` comes from; bytes of the other one go there."""
         if self not in self.proxy.links:  # Reset before it was there.

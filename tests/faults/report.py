@@ -29,6 +29,7 @@ def summary(
         proxies |= one.proxies  # They count on from round to round.
     lags = sorted(lag for one in rounds for lag in one.lags)
     reads = sum(verdict.reads for verdict in verdicts)
+    answered = calls["reads answered"]
     violations = [
         {"seed": one.seed} | asdict(violation)
         for one in rounds
@@ -41,12 +42,15 @@ def summary(
         "seconds": round(sum(one.seconds for one in rounds), 1),
         "operations": calls["reads"] + calls["writes"],
         "read_calls": calls["reads"],
-        "read_calls_answered": calls["reads answered"],
+        "read_calls_answered": answered,
+        "read_calls_shed": calls["shed"],
+        "read_calls_answered_within_5_ms": sum(one.near for one in rounds),
         "reads_checked": reads,
         "reads_answered_wholly_from_cache": sum(verdict.hits for verdict in verdicts),
         "reads_within_5_ms": sum(verdict.near for verdict in verdicts),
         "reads_within_5_ms_of_own_change": sum(verdict.near_own for verdict in verdicts),
         "reads_with_a_token": sum(verdict.tokens for verdict in verdicts),
+        "reads_flagged_stale_as_allowed": sum(verdict.flagged for verdict in verdicts),
         "mutations": sum(verdict.writes for verdict in verdicts),
         "mutations_committed": sum(verdict.committed for verdict in verdicts),
         "mutations_acknowledged": sum(verdict.acknowledged for verdict in verdicts),
@@ -60,6 +64,7 @@ def summary(
         "faults_by_kind": _by_kind(happened),
         "violations": len(violations),
         "bound_95": 3 / reads if reads and not violations else None,
+        "bound_95_of_calls": 3 / answered if answered and not violations else None,
         "seconds_of_checking": round(sum(one.checking for one in rounds), 1),
         "calls": dict(sorted(calls.items())),
         "proxies": dict(sorted(proxies.items())),

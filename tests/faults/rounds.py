@@ -14,14 +14,15 @@ import grpc
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from tests.faults.answers import Call, calls_of, decoded
-from tests.faults.checker import G2_SECONDS, Verdict, check
+from tests.faults.checker import G2_SECONDS, Verdict, check, near_calls
 from tests.faults.cluster import Cluster
 from tests.faults.failpoints import failpoints
-from tests.faults.faults import other_faults, service_faults
+from tests.faults.faults import caller_faults, service_faults
 from tests.faults.history import History, Query
 from tests.faults.link_faults import link_faults
 from tests.faults.load import Load, Rates
 from tests.faults.mutating import Mutator
+from tests.faults.postgres_faults import postgres_faults
 from tests.faults.scene import Scene
 from tests.faults.schedule import Happened, Schedule
 from tests.faults.settle import check_database, check_totals, resolve
@@ -33,8 +34,6 @@ __all__ = ["Round", "grids", "play"]
 
 _QUIET = G2_SECONDS + 1.0
 _PATIENCE = 30.0
-_CONNECTIONS = 3
-"""For each worker: the kernel chooses whose each is."""
 _TOTALS = "SELECT count(*) FROM client_days WHERE organization_id = $1"
 _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid < $2::text::xid8)"
 
@@ -43,7 +42,8 @@ _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid <
 class Round:
     """What one round gave: `resolved` mutations were found committed without an answer.
 
-    `totals` is how many days of clients' totals were compared with the rows, `waits` are the
+    `near` is how many calls began within 5 ms of an acknowledgement and were answered,
+    `totals` how many days of clients' totals were compared with the rows, `waits` are the
     seconds that mutations took which were applied at their first attempt, `checking` is how
     many seconds it took to judge the answers.
     """
@@ -56,6 +56,7 @@ class Round:
     calls: Counter[str] = field(default_factory=Counter)
     proxies: Counter[str] = field(default_factory=Counter)
     resolved: int = 0
+    near: int = 0
     totals: int = 0
     checking: float = 0.0
     waits: list[float] = field(default_factory=list)
@@ -79,7 +80,6 @@ async def play(
         random,
         caches=[process.address for process in cluster.caches],
         bookings=[process.address for process in cluster.bookings],
-        connections=1 if cluster.workers == 1 else _CONNECTIONS * cluster.workers,
     )
     scene = Scene(cluster, load, shop, Random(seed + 2))  # noqa: S311
 
@@ -90,7 +90,7 @@ async def play(
         {kind: fault for kind, fault in lane.items() if kinds.search(kind)}
         for lane in (
             service_faults(workers=cluster.workers) | failpoints(),
-            other_faults() | valkey_faults() | link_faults(),
+            caller_faults() | postgres_faults() | valkey_faults() | link_faults(),
         )
     ]
     schedule = Schedule(scene, lanes, settled, quiet_seconds=_QUIET)
@@ -121,6 +121,7 @@ async def play(
         load.counts,
         _sum(cluster),
         resolved,
+        near_calls(history, (one.started for one in load.answered)),
         totals,
         checking,
         [

@@ -9,6 +9,10 @@ from rich.table import Table
 __all__ = ["as_markdown", "show"]
 
 _SHOWN = 5
+_BOUNDS = {
+    "bound_95": "95 % bound (three divided by the reads)",
+    "bound_95_of_calls": "95 % bound by calls (three divided by those answered)",
+}
 
 
 def show(found: dict[str, Any], console: Console) -> None:
@@ -41,8 +45,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seeds", f"{seeds[0]} to {seeds[-1]}"
     yield "kinds of faults", str(len(found["faults_by_kind"]))
     for name, value in found.items():
-        if name == "bound_95" and value:
-            yield "95 % bound (three divided by the reads)", f"{value:.2g}"
+        if name in _BOUNDS and value:
+            yield _BOUNDS[name], f"{value:.2g}"
         elif name != "cores" and isinstance(value, int | float):
             yield name.replace("_", " "), f"{value:,}"
     spread = found["acknowledgement_seconds"].items()

@@ -27,7 +27,8 @@ async def test_no_read_is_older_than_an_acknowledgement(
         "faults",
         [
             *(sys.executable, "-m", "tests.faults", "--output", found, "--markdown", table),
-            *("--seconds", str(_SECONDS), "--least", str(_READS), "--seed", str(_SEED)),
+            *("--seconds", str(_SECONDS), "--seed", str(_SEED)),
+            *("--least", str(_READS), "--least-faults", str(_KINDS)),
         ],
         log_path=tmp_path / "faults.log",
         environ=environment({}) | {"COLUMNS": "100"},
@@ -39,7 +40,10 @@ async def test_no_read_is_older_than_an_acknowledgement(
     assert code in {0, 1}, "it ran to its end"
     results = json.loads(found.read_text())
     assert results["first_violations"] == []
+    assert results["rounds_given_up"] == []
     assert code == 0
+    assert results["metrics"]["chairside_cache_audit_mismatched_total"] == 0
+    assert results["metrics"]["chairside_cache_audit_checked_total"] > 0
     _assert_that_it_bit(results)
     assert f"| reads checked | {results['reads_checked']:,} |" in table.read_text()
 
@@ -54,6 +58,7 @@ def _assert_that_it_bit(results: dict[str, object]) -> None:
         ("reads_answered_wholly_from_cache", _READS // 10),
         ("reads_within_5_ms", _NEAR),
         ("reads_within_5_ms_of_own_change", _NEAR // 20),
+        ("reads_flagged_stale_as_allowed", 20),
         ("mutations_applied", 100),
         ("days_of_totals_compared", 20),
     ):

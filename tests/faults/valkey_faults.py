@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from tests.faults.processes import family, frozen
 from tests.faults.scene import Effect, Fault, Scene
 from tests.faults.valkeys import Valkeys
 
@@ -16,6 +17,8 @@ def valkey_faults() -> dict[str, Fault]:
     return {
         "Valkey killed, empty again": _restarted(from_dump=False),
         "Valkey frozen": _frozen,
+        "Valkey replica killed": _replica_killed,
+        "Valkey replica frozen": _replica_frozen,
         "Valkey flushed": _flushed,
         "Valkey evicting": _configured(_small("allkeys-lru", 20_000), "evicted_keys"),
         "Valkey out of memory": _configured(_small("noeviction", 100_000), "errorstat_OOM"),
@@ -44,9 +47,10 @@ def _restarted(*, from_dump: bool) -> Fault:
             await primary.start()
         else:
             # At once: whoever had found it away might think that all is lost.
+            missed = await _missed(scene)
             await primary.start(from_dump=True)
             size = await valkeys.size(primary)
-            yield lambda: asyncio.sleep(0, size)
+            yield lambda: missed(size)
         await valkeys.restore()
 
     return fault
@@ -57,22 +61,48 @@ async def _go_on(scene: Scene) -> None:
     await asyncio.sleep(scene.random.uniform(0.3, 0.8))
 
 
+async def _missed(scene: Scene) -> Callable[[int], Awaitable[int]]:
+    """Return what counts the misses from now on, if there were so many keys to lose."""
+    cluster = scene.cluster
+    before = await cluster.misses()
+
+    async def missed(keys: int) -> int:
+        pairs = zip(await cluster.misses(), before, strict=True)
+        # One that was started anew counts from zero.
+        grown = [max(0, new - old) for new, old in pairs if new is not None and old is not None]
+        return sum(grown) if keys else 0
+
+    return missed
+
+
 @asynccontextmanager
 async def _frozen(scene: Scene) -> AsyncIterator[Effect]:
-    primary = scene.cluster.valkeys.primary
-    primary.signal(signal.SIGSTOP)
-    try:
-        yield lambda: asyncio.sleep(0, 1)
-    finally:
-        primary.signal(signal.SIGCONT)
+    async with frozen(family(scene.cluster.valkeys.primary)) as stopped:
+        yield lambda: asyncio.sleep(0, stopped)
+
+
+@asynccontextmanager
+async def _replica_killed(scene: Scene) -> AsyncIterator[Effect]:
+    valkeys = scene.cluster.valkeys
+    before = valkeys.replica.pid
+    await valkeys.replica.kill()
+    yield lambda: asyncio.sleep(0, int(valkeys.replica.pid != before))
+    await valkeys.restore()
+
+
+@asynccontextmanager
+async def _replica_frozen(scene: Scene) -> AsyncIterator[Effect]:
+    async with frozen(family(scene.cluster.valkeys.replica)) as stopped:
+        yield lambda: asyncio.sleep(0, stopped)
 
 
 @asynccontextmanager
 async def _flushed(scene: Scene) -> AsyncIterator[Effect]:
     valkeys = scene.cluster.valkeys
+    missed = await _missed(scene)
     size = await valkeys.size(valkeys.primary)
     await valkeys.ask(valkeys.primary, "FLUSHALL")
-    yield lambda: asyncio.sleep(0, size)
+    yield lambda: missed(size)
 
 
 Configure = Callable[[dict[str, str]], dict[str, tuple[str, str]]]
@@ -139,11 +169,12 @@ def _promoted(end: Callable[[Valkeys], Awaitable[None]], *, cut_off: bool) -> Fa
         if cut_off:
             valkeys.cut_off()
             await _go_on(scene)
+        missed = await _missed(scene)
         await end(valkeys)
         await valkeys.promote()
         size = await valkeys.size(valkeys.primary)
         try:
-            yield lambda: asyncio.sleep(0, size)
+            yield lambda: missed(size)
         finally:
             await valkeys.restore()
 
@@ -157,12 +188,13 @@ async def _demoted(scene: Scene) -> AsyncIterator[Effect]:
     await valkeys.caught_up()
     valkeys.cut_off()
     await _go_on(scene)
+    missed = await _missed(scene)
     await valkeys.demote()
     size = await valkeys.size(valkeys.primary)
     await _go_on(scene)
     await valkeys.ask(valkeys.primary, "REPLICAOF", "NO", "ONE")
     try:
-        yield lambda: asyncio.sleep(0, size)
+        yield lambda: missed(size)
     finally:
         await valkeys.restore()
 
