@@ -24,6 +24,7 @@ from benchmarks import (
     members,
     memory,
     mutations,
+    outages,
     peers,
     precision,
     workers,
@@ -56,6 +57,7 @@ _MEMBER_ROUNDS = 10
 _WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
+_OUTAGES, _KILLS = 8, 20
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -112,6 +114,15 @@ def workers_command(
 ) -> None:
     """Measure hits in memory with one worker and with two on one port."""
     _run(workers.measure(rounds, calls))
+
+
+@cli.command(name="outages")
+def outages_command(
+    times: Annotated[int, typer.Option(min=1, help="How often each outage is.")] = _OUTAGES,
+    kills: Annotated[int, typer.Option(min=1, help="Booking processes to be killed.")] = _KILLS,
+) -> None:
+    """Measure what mutations wait for in outages, and how soon is seen what was never told."""
+    _run(outages.measure(times, kills))
 
 
 @cli.command(name="memory")
@@ -216,6 +227,7 @@ def all_command() -> None:
         invalidate.measure(_INVALIDATE_ROUNDS),
         client.measure(_CLIENT_ROUNDS, _CLIENT_CALLS),
         members.measure(_MEMBER_ROUNDS),
+        outages.measure(_OUTAGES, _KILLS),
         workers.measure(_WORKER_ROUNDS, _WORKER_CALLS),
         mutations.measure(9),
         precision.measure(precision.SALON, _STRIDE),

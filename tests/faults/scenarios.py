@@ -27,7 +27,16 @@ from tests.faults.settle import check_database
 from tests.faults.shop import Shop, open_shop
 from tests.support.waiting import eventually
 
-__all__ = ["Play", "expelled_member", "fenced", "held_load", "overtaken", "play", "unheard"]
+__all__ = [
+    "Play",
+    "expelled_member",
+    "fenced",
+    "held_load",
+    "overtaken",
+    "play",
+    "served_from_cache",
+    "unheard",
+]
 
 _COMMIT = b"COMMIT;"
 _SECONDS = 1.0
@@ -74,7 +83,7 @@ async def play(cluster: Cluster, scenario: Callable[[Play], Awaitable[None]]) ->
         shop = await open_shop(connection)
         calls = calls_of(shop)
         for process in (0, 1):
-            await _served_from_cache(cluster, process, calls[-1])
+            await served_from_cache(cluster, process, calls[-1])
         grid = await grids(cluster, calls[:1])
         history = History(shop.services, grid, shop.day_of)
         async with _load(cluster, history, calls[0], _Booker(shop)) as load:
@@ -127,7 +136,7 @@ async def held_load(on: Play) -> None:
 
 async def fenced(on: Play) -> None:
     """Keep a mutation from Redis, and from the reader that the cache was turned off."""
-    await _served_from_cache(on.cluster, 0, on.call)
+    await served_from_cache(on.cluster, 0, on.call)
     async with _unaware_reader(on):
         redis = on.cluster.proxies["cache-redis"][1]
         redis.cut()
@@ -139,7 +148,7 @@ async def fenced(on: Play) -> None:
 
 async def expelled_member(on: Play) -> None:
     """Keep from the reader what is published, and that a first mutation had it expelled."""
-    await _served_from_cache(on.cluster, 0, on.call)
+    await served_from_cache(on.cluster, 0, on.call)
     async with _unaware_reader(on, Direction.REPLIES):
         first = asyncio.create_task(on.load.write(0))
 
@@ -154,7 +163,7 @@ async def expelled_member(on: Play) -> None:
 
 async def unheard(on: Play) -> None:
     """Keep from the reader, which has the day in its memory, what is published."""
-    await _served_from_cache(on.cluster, 0, on.call, types_pb2.SOURCE_NEAR)
+    await served_from_cache(on.cluster, 0, on.call, types_pb2.SOURCE_NEAR)
     redis = on.cluster.proxies["cache-redis"][0]
     async with _asked_unaware(on, redis):
         redis.hold(Direction.REPLIES)
@@ -166,7 +175,7 @@ async def overtaken(on: Play) -> None:
 
     Its process hears of the booking, and acknowledges it, before the task goes on that asked.
     """
-    await _served_from_cache(on.cluster, 1, on.call)
+    await served_from_cache(on.cluster, 1, on.call)
     asked = asyncio.Event()
     kept: list[bytes] = []
 
@@ -231,7 +240,7 @@ def _load(cluster: Cluster, history: History, call: Call, mutator: Mutator) -> L
     )
 
 
-async def _served_from_cache(
+async def served_from_cache(
     cluster: Cluster, process: int, call: Call, *sources: types_pb2.Source
 ) -> None:
     """Wait until a call is a hit: it may be that the cache was off, or is not filled yet."""
