@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks.report import Bound, Section
 from benchmarks.unacknowledged import measure_unacknowledged
@@ -123,7 +124,7 @@ def _bookings(shop: Shop) -> Iterator[pb.CreateAppointmentRequest]:
                     barber_id=barber,
                     service_id=min(shop.services),
                     client_id=shop.clients[0],
-                    start_time={"seconds": start},
+                    start_time=Timestamp(seconds=start),
                 )
 
 

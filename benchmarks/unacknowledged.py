@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks.report import Bound, Section
 from chairside.booking.v1 import booking_service_pb2 as booking_pb
@@ -63,7 +64,7 @@ class _Watch:
 
     async def read(self, channel: grpc.aio.Channel, call: Call, process: int) -> None:
         """Ask again and again, every 10 ms, until it is cancelled."""
-        method = channel.unary_unary(f"/chairside.cache.v1.CacheService/{call.method}")
+        method: Any = channel.unary_unary(f"/chairside.cache.v1.CacheService/{call.method}")
         began = self.began[process]
         while True:
             answer = pb.GetAvailabilityResponse.FromString(
@@ -126,7 +127,7 @@ def _slots(shop: Shop) -> Iterator[tuple[_Slot, booking_pb.CreateAppointmentRequ
                         barber_id=barber,
                         service_id=service,
                         client_id=shop.clients[0],
-                        start_time={"seconds": start},
+                        start_time=Timestamp(seconds=start),
                     ),
                 )
 
