@@ -8,6 +8,7 @@ long the ones before take, while Redis is lost in one way or another, or a proce
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-_PACE = 0.04
+_PACE = 0.1
 _PATIENCE = 30.0
 _SPAN = 2.6
 """Seconds of each outage: the patience with Redis, a lease, and as long again."""
@@ -184,7 +185,7 @@ def _section(waits: dict[str, _Waits], times: int) -> Section:
     process = max(late[kind] for kind, (_, noticed, _) in _OUTAGES.items() if noticed != _OFF)
     # Of many hundreds one may meet a pause of the machine itself.
     later = {kind: sorted(found.later) for kind, found in waits.items()}
-    latest = max(found[int(0.99 * (len(found) - 1))] for found in later.values())
+    latest = max(found[math.ceil(0.99 * len(found)) - 1] for found in later.values())
     unapplied = sum(found.unapplied for found in waits.values())
     return Section(
         title="What a mutation waits for when Redis or a cache process is lost",

@@ -76,7 +76,6 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         queue=settings.load_queue,
         patience=settings.pool_timeout,
     )
-    runtime.metrics.add(partial(collect_loads, gate))
     cache = await open_cache(
         settings,
         stack,
@@ -86,6 +85,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         gate=gate,
         counts=counts,
     )
+    runtime.metrics.add(partial(collect_loads, gate, cache.filler))
     runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory, cache.watchers))
     auditor = _auditor(
         settings, cache=cache, primary=primary, gate=gate, counts=counts, now=runtime.clock.now

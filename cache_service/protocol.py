@@ -56,6 +56,7 @@ class CoherentCache:
     watchers: Watchers
     process: str
     """A name that no other process has, and that this one loses when it ends."""
+    filler: Filler
 
     async def leave(self) -> None:
         """Leave the members, so that no mutation waits for a process that ends."""
@@ -154,4 +155,5 @@ async def open_cache(
         reader=reader,
         invalidator=invalidator,
         keeper=keeper,
+        filler=filler,
     )

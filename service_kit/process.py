@@ -25,7 +25,7 @@ from service_kit.boundary import refuse_unknown_methods
 from service_kit.clock import Clock, SystemClock
 from service_kit.errors import LARGEST_ANSWER
 from service_kit.line import Line
-from service_kit.metrics import Metrics
+from service_kit.metrics import Metrics, collect_tasks
 from service_kit.rpc import Calls, register
 from service_kit.settings import ProcessSettings, SettingsError, describe, split_address
 from service_kit.starting import StartError, before, cannot_listen, open_metrics, stop_signal
@@ -74,6 +74,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         stop = stop_signal(stack)
         metrics = Metrics()
+        metrics.add(collect_tasks)
         if line is None:
             log.info("settings", service=name, **describe(settings))
             metrics_port = await open_metrics(stack, metrics.rendered, settings)

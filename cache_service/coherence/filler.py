@@ -43,6 +43,11 @@ class Filler:
         self._gate = gate
         self._time = expiry.time
 
+    @property
+    def open_loads(self) -> int:
+        """How many entries are being loaded, that others may join."""
+        return len(self._loads)
+
     async def drain(self) -> None:
         """Wait for the loads under way."""
         await self._loads.drain()

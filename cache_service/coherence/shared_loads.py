@@ -34,6 +34,10 @@ class SharedLoads(Generic[T]):
         self._open: dict[Hashable, asyncio.Future[T]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    def __len__(self) -> int:
+        """Return how many loads there are to join."""
+        return len(self._open)
+
     async def join(
         self,
         keys: Sequence[Hashable],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from cache_service.coherence.filler import Filler
 from cache_service.coherence.keeper import Happening
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
@@ -173,8 +174,13 @@ class Counts:
         )
 
 
-def collect_loads(gate: LoadGate) -> Iterable[Metric]:
+def collect_loads(gate: LoadGate, filler: Filler) -> Iterable[Metric]:
     """Give Prometheus what the database is asked for now."""
+    yield GaugeMetricFamily(
+        "chairside_cache_shared_loads",
+        "Entries being loaded, that other callers may join.",
+        value=filler.open_loads,
+    )
     yield GaugeMetricFamily(
         "chairside_cache_loads_running", "Loads that run in the database.", value=gate.running
     )

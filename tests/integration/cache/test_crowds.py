@@ -1,17 +1,13 @@
-"""Many callers at once: never too many loads, and nothing left of those who go."""
+"""Many callers at once: one load for all, and never too many."""
 
 import asyncio
-import os
-import random
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 import grpc
-import redis.asyncio
 
 from tests.integration.cache.crowd import loads, outcomes
 from tests.integration.cache.pair import MONDAY, Pair, ask, everything_of
@@ -21,10 +17,6 @@ from tests.support.waiting import eventually
 
 CALLERS = 1000
 LOAD_POOL = 8
-POOLS = LOAD_POOL + 2 + 2 + 1
-"""Connections of a process: its loads', the relay's, the looks', and the keeper's."""
-OPEN = "chairside_cache_loads_running", "chairside_cache_loads_waiting", "grpc_server_open_calls"
-CANCELLING = float(os.environ.get("CANCELLING_SECONDS", "10"))
 _LOADS_IN_POSTGRES = """
 SELECT count(*) FROM pg_stat_activity
 WHERE usename = 'chairside_cache' AND datname = current_database() AND state <> 'idle'
@@ -115,64 +107,3 @@ async def test_a_hot_key_that_changes_all_the_time_is_answered_at_two_loads_at_m
     assert answered > 20 * changes  # the control: every change met all readers
     assert changes / 2 < sum(map(loads, pair.both)) - before <= 2 * changes
     assert sum(outcomes(cache, "near", "hit") for cache in pair.both) > hits
-
-
-async def _connections(pair: Pair) -> int:
-    count: int = await pair.connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE usename = 'chairside_cache' AND datname = current_database()"
-    )
-    return count
-
-
-async def test_callers_that_hang_up_leave_nothing_behind(pair: Pair, held_shop: Shop) -> None:
-    """Half of all callers hang up for a while: no load, place, call or connection stays."""
-    async with redis.asyncio.from_url(pair.valkey.url) as client:
-        clients = len(await client.client_list())
-        gone, answered = await _hanging_up(pair, held_shop)
-        assert min(gone, answered) > 100  # the control: they did, and the others did not
-
-        async def nothing_left() -> bool:
-            names = "loads_running", "loads_waiting"
-            left = [
-                cache.metric(f"chairside_cache_{name}") for cache in pair.both for name in names
-            ]
-            left += [cache.metric("grpc_server_open_calls") for cache in pair.both]
-            return not any(left)
-
-        await eventually(nothing_left)
-        assert len(await client.client_list()) == clients
-    assert await _connections(pair) <= len(pair.both) * POOLS
-    assert await _crowd(pair, held_shop) == CALLERS
-    assert all("Traceback" not in cache.process.output() for cache in pair.both)
-
-
-async def _hanging_up(pair: Pair, shop: Shop) -> tuple[int, int]:
-    """Ask for cold days, every second caller not waiting; return how many went and stayed."""
-    chance = random.Random(5)  # noqa: S311 - no secret
-    loop = asyncio.get_running_loop()
-    end = loop.time() + CANCELLING
-    gone = answered = 0
-
-    async def caller(number: int) -> None:
-        nonlocal gone, answered
-        cache = pair.both[number % 2]
-        while loop.time() < end:
-            day = MONDAY + timedelta(days=chance.randrange(60))
-            where: Any = shop.organization_id, shop.services[0], shop.barbers, day, 1
-            call = asyncio.ensure_future(cache.availability(*where))
-            if chance.random() < 0.5:
-                await asyncio.wait({call}, timeout=chance.random() * 0.01)
-                call.cancel()
-            with suppress(asyncio.CancelledError):
-                await call
-            gone += call.cancelled()
-            answered += not call.cancelled()
-
-    async def changer() -> None:
-        while loop.time() < end:
-            await pair.one.stub.Invalidate(everything_of(shop))
-            await asyncio.sleep(0.02)
-
-    await asyncio.gather(changer(), *map(caller, range(40)))
-    return gone, answered
