@@ -42,6 +42,7 @@ async def test_no_read_is_older_than_an_acknowledgement(
     assert results["first_violations"] == []
     assert results["rounds_given_up"] == []
     assert code == 0
+    assert max(results["applied_after_healing_seconds"]) <= 1
     assert results["metrics"]["chairside_cache_audit_mismatched_total"] == 0
     assert results["metrics"]["chairside_cache_audit_checked_total"] > 0
     _assert_that_it_bit(results)

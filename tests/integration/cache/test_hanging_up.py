@@ -18,7 +18,6 @@ import redis.asyncio
 
 from chairside.booking.v1 import booking_service_pb2 as booking_pb
 from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
-from chairside.cache.v1 import cache_service_pb2 as pb
 from devstack.services import ServiceProcess
 from tests.integration.cache.pair import MONDAY, Pair, everything_of
 from tests.integration.cache.shops import Shop, open_shop
@@ -26,6 +25,11 @@ from tests.support.waiting import eventually
 
 SECONDS = float(os.environ.get("CANCELLING_SECONDS", "60"))
 READERS, BOOKERS = 40, 10
+LOAD_POOL = 8
+POOLS = LOAD_POOL + 2 + 2 + 1
+"""Connections of a cache process: its loads', the relay's, the looks', and the keeper's."""
+BOOKING_POOLS = 10 + 1
+"""Of the booking service: for its transactions, and for what it does behind them."""
 _IMPATIENCE = 0.01
 _KINDS = ("asyncio_tasks", "grpc_server_open_calls")
 _LOADS = (
@@ -113,14 +117,20 @@ class _Callers:
         bookers = (caller(number, self.book) for number in range(BOOKERS))
         await asyncio.gather(changer(), *readers, *bookers)
 
-    async def fill_pools(self) -> None:
-        """Have every pool of connections opened to its end, so that they can be compared."""
-        both, shops = self._pair.both, self._shops
-        calls: list[Awaitable[object]] = [self.read(number) for number in range(400)]
-        calls += [self.book(number) for number in range(100)]
-        calls += [cache.stub.Invalidate(everything_of(shops[0])) for cache in both * 20]
-        warm = pb.WarmRequest(organization_id=shops[0].organization_id, days_ahead=1)
-        calls += [cache.stub.Warm(warm) for cache in both * 5]
+    async def take_all_places(self) -> None:
+        """Have as many loads run in each process as may: none of their places is lost."""
+        async with self._pair.connection.transaction():
+            # A load reads that table.
+            await self._pair.connection.execute("LOCK TABLE special_hours IN ACCESS EXCLUSIVE MODE")
+            for shop in self._shops:
+                await self._pair.one.stub.Invalidate(everything_of(shop))
+            calls = [asyncio.ensure_future(self.read(number)) for number in range(400)]
+
+            async def all_taken() -> bool:
+                running = [cache.metric(_LOADS[0]) for cache in self._pair.both]
+                return running == [LOAD_POOL] * len(running)
+
+            await eventually(all_taken, seconds=20)
         for answer in await asyncio.gather(*calls, return_exceptions=True):
             assert not isinstance(answer, BaseException) or isinstance(answer, grpc.aio.AioRpcError)
 
@@ -144,7 +154,7 @@ async def test_callers_that_hang_up_leave_nothing_behind(
             for number, cache in enumerate(pair.both):
                 found |= {f"{name} {number}": cache.metric(name) for name in (*_KINDS, *_LOADS)}
             found |= {f"{name} booking": _metric(booking, name) for name in _KINDS}
-            return found | dict(await pair.connection.fetch(_CONNECTIONS))
+            return found
 
         async def idle() -> dict[str, Any]:
             found = await held()
@@ -152,7 +162,7 @@ async def test_callers_that_hang_up_leave_nothing_behind(
             assert not any(value for name, value in found.items() if name.startswith(_KINDS[1]))
             return found
 
-        await callers.fill_pools()
+        await callers.take_all_places()
         # What each is at its least: work of the processes' own comes and goes.
         looks = [await eventually(idle) for _ in range(20)]
         before = {name: min(look[name] for look in looks) for name in looks[0]}
@@ -165,8 +175,11 @@ async def test_callers_that_hang_up_leave_nothing_behind(
         await eventually(as_before)  # the control: by itself it stays as it is
         await callers.hang_up(SECONDS)
         assert min(callers.gone, callers.answered) > 100 * SECONDS / 10  # the control: they did
-        await callers.fill_pools()
+        await callers.take_all_places()
         await eventually(as_before)
+    connections = dict(await pair.connection.fetch(_CONNECTIONS))
+    assert connections["chairside_cache"] <= len(pair.both) * POOLS
+    assert connections["chairside_booking"] <= BOOKING_POOLS
     for process in (*(cache.process for cache in pair.both), booking):
         assert "Traceback" not in process.output()
 
