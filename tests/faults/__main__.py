@@ -112,8 +112,8 @@ async def _rounds(
     while True:
         past = monotonic() - began
         left = run.seconds - past
-        if rounds and left < _SHORTEST:
-            if not run.missed(rounds) or past > 3 * run.seconds:
+        if left < _SHORTEST:
+            if rounds and (not run.missed(rounds) or past > 3 * run.seconds):
                 return
             left = _SHORTEST
         one = await play(cluster, run.seed + len(rounds), min(_ROUND, left), run.rates, run.kinds)

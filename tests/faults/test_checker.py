@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.checker import Verdict, check
+from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1 import types_pb2
+from tests.faults.answers import Answered, Call, decoded
+from tests.faults.checker import Verdict, check, near_calls
 from tests.faults.history import COMPLETED, HELD, History, Money, Query, Read, Service, Visit, Write
 
 BARBER, SERVICE, CLIENT, DAY = 1, 1, 1, 0
@@ -188,3 +191,33 @@ def test_near_reads_are_counted() -> None:
     reads = [_read(BUSY, {7: (HALF, 2 * HALF)}, at, at + 0.1) for at in (2.001, 2.004, 2.006)]
     verdict = _check([BOOKING], *reads)
     assert (verdict.reads, verdict.near, verdict.violations) == (3, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("allowance", "flagged", "kinds"),
+    [
+        (0.9, True, []),  # as old as 1.9, when nothing was acknowledged
+        (0.9, False, ["stale"]),  # a fresh one, so it says
+        (0.5, True, ["stale"]),  # as old as 2.3 at most
+        (0.0, True, ["flag", "stale"]),
+    ],
+)
+def test_what_is_called_stale_is_judged_by_what_its_caller_allows(
+    allowance: float, *, flagged: bool, kinds: list[str]
+) -> None:
+    """It may miss what was acknowledged within the allowance; and who allows none gets none."""
+    call = Call("GetAvailability", b"", lambda _: [(FREE, GRID)], frozenset())
+    response = pb.GetAvailabilityResponse(
+        cache_info={"source": types_pb2.SOURCE_REDIS, "stale": flagged}
+    )
+    raw = response.SerializeToString()
+    reads = decoded([Answered(call, 0, 2.8, 2.9, raw, allowance=allowance)])
+    verdict = _check([BOOKING], *reads)
+    assert sorted(_kinds(verdict)) == kinds
+    assert (verdict.flagged, verdict.hits) == (flagged, not flagged)
+
+
+def test_near_calls_are_counted() -> None:
+    """Once each, however many entries they answer."""
+    history = History({}, {}, lambda _: DAY, [BOOKING])
+    assert near_calls(history, [1.999, 2.0, 2.004, 2.006]) == 2
