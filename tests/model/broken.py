@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from tests.model.broken_changes import (
+    DeletesFirst,
+    GoesOnExpelled,
+    GoesOnFromLast,
+    InvalidatesOnce,
+    Marginless,
+    OutdatedInvalidator,
+    OutdatedKeeper,
+    PublishesWhatItFinds,
+    SwitchesAtOnce,
+)
 from tests.model.broken_entries import (
     AnyIdentityCache,
     AnyIdentityServer,
@@ -29,6 +40,16 @@ from tests.model.broken_membership import (
     OneDatabasesLease,
     UnacknowledgedPeers,
     UnhurriedPeers,
+)
+from tests.model.broken_reads import (
+    AnyEraMemory,
+    EpochlessKeys,
+    IgnoresTokens,
+    NeverForgets,
+    TakesAnyMemory,
+    TakesAnySharedLoad,
+    TakesFullAsDefault,
+    TakesXmaxAlone,
 )
 from tests.model.rules import Rules
 
@@ -61,6 +82,22 @@ BROKEN: dict[str, Rules] = {
         keeper=AnyDatabasesKeeper,
         invalidator=AnyDatabasesInvalidator,
     ),
+    "leases are waited for without a margin": Rules(invalidator=Marginless),
+    "the script is not run again under another epoch": Rules(invalidator=InvalidatesOnce),
+    "only what was found is published": Rules(server=PublishesWhatItFinds),
+    "keys carry no epoch": Rules(shared_cache=EpochlessKeys),
+    "memory outlives its era": Rules(memory=AnyEraMemory, keeper=NeverForgets),
+    "the expelled go on renewing": Rules(keeper=GoesOnExpelled),
+    "another identity comes without a time of off": Rules(keeper=SwitchesAtOnce),
+    "older rules go on invalidating": Rules(invalidator=OutdatedInvalidator),
+    "older rules go on serving hits": Rules(keeper=OutdatedKeeper),
+    "the relay deletes before it applies": Rules(relay=DeletesFirst),
+    "the relay goes on from the last id": Rules(relay=GoesOnFromLast),
+    "tokens are ignored": Rules(reader=IgnoresTokens),
+    "tokens are not compared with what is in memory": Rules(reader=TakesAnyMemory),
+    "tokens take any shared load": Rules(reader=TakesAnySharedLoad),
+    "tokens take what had only begun": Rules(reader=TakesXmaxAlone),
+    "a fully consistent read is a default one": Rules(reader=TakesFullAsDefault),
     "a lost connection is ignored": Rules(peers=UnhurriedPeers, forgets_when_disconnected=False),
 }
 """What is left out, and the rules without it.

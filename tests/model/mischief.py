@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.model.postgres import NEWEST
 from tests.model.process import Process
 from tests.model.scene import Scene
 
@@ -21,6 +22,7 @@ class Mischief:
         self._faults: dict[Callable[[], str], int] = {
             self._stop: 6,
             self._kill: 2,
+            self._older: 1,
             self._cut: 3,
             self._hold: 4,
             self._hold_database: 4,
@@ -64,6 +66,8 @@ class Mischief:
         scene.database.held = False
         scene.world.slow = 1.0
         for place, process in enumerate(scene.processes):
+            if process.lacks:
+                process.kill()
             if process.loop.dead:
                 scene.restart(place)
             process.cache.let_go()
@@ -117,6 +121,13 @@ class Mischief:
 
         self._scene.later(self._while(1.0), restart)
         return f"{process.name} is killed"
+
+    def _older(self) -> str:
+        place = self._random.randrange(len(self._scene.processes))
+        process = self._scene.processes[place]
+        process.kill()
+        self._scene.restart(place, NEWEST - 1)
+        return f"an older version is started in the place of {process.name}"
 
     def _cut(self) -> str:
         process = self._some()

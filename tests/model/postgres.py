@@ -10,7 +10,10 @@ from cache_service.coherence.authority import Standing
 from cache_service.coherence.snapshots import Snapshot
 from tests.model.clockwork import World
 
-__all__ = ["Database", "OutboxRow"]
+__all__ = ["NEWEST", "Database", "OutboxRow"]
+
+NEWEST = 2
+"""The version of the rules of all processes but those that are older on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Database:
         self.outbox: dict[int, OutboxRow] = {}
         self.epoch = "epoch0"
         self.store: str | None = None
-        self.rules_version = 1
+        self.rules_version = NEWEST
         self.members: dict[str, bool] = {}
         self.held = False
         self._epochs = 0

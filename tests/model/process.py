@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from cache_service.coherence.authority import AuthorityUnavailableError
+from cache_service.coherence.authority import Standing
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.expiry import Expiry
-from cache_service.coherence.invalidator import RulesOutdatedError
 from cache_service.coherence.keeper import Happening
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Loaded, Read
 from tests.model.clockwork import Loop, World
-from tests.model.postgres import Database, OutboxRow
+from tests.model.postgres import NEWEST, Database
 from tests.model.primary import Primary
 from tests.model.rules import Rules
 from tests.model.valkey import Cluster
@@ -27,9 +24,8 @@ from tests.model.valkey import Cluster
 __all__ = ["ORGANIZATION", "Process", "Telling"]
 
 ORGANIZATION = 7
-RELAY_AGE = 0.3
-RELAY_PAUSE = 0.2
-RELAY_PATIENCE = 0.2
+OLDER_LACK = {"hours"}
+"""Tags that an older table of rules does not know."""
 _MEMORY = 100_000
 
 
@@ -64,7 +60,10 @@ class Telling:
 
 
 class Process:
-    """A cache process, from its start to its end. `name` is its own for all its life."""
+    """A cache process, from its start to its end. `name` is its own for all its life.
+
+    With a `rules_version` below that of `NEWEST` it runs an older program.
+    """
 
     def __init__(  # noqa: PLR0917 - what a process is made of
         self,
@@ -74,9 +73,11 @@ class Process:
         rules: Rules,
         telling: Telling,
         name: str,
+        rules_version: int = NEWEST,
     ) -> None:
         self.world = world
         self.name = name
+        self.lacks = set[str]() if rules_version == NEWEST else OLDER_LACK
         self.telling = telling
         # The fastest and the slowest differ by no more than the margin of 3 %.
         rate = (
@@ -100,7 +101,7 @@ class Process:
             lease=self.lease,
             memory=self.memory,
             peers=self.peers,
-            rules_version=1,
+            rules_version=rules_version,
             new_member=lambda: f"{name}/{next(members)}",
             tell=self._happened,
             clock=clock,
@@ -112,7 +113,7 @@ class Process:
             lease=self.lease,
             peers=self.peers,
             observer=telling,
-            rules_version=1,
+            rules_version=rules_version,
             clock=clock,
             sleep=asyncio.sleep,
         )
@@ -130,6 +131,7 @@ class Process:
             filler=self.filler,
             expiry=expiry,
         )
+        self.relay = rules.relay(self.primary, self.invalidate, self.begin, telling.counts)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -142,7 +144,7 @@ class Process:
         self.world.within(self.loop, self.world.now, self.cache.connect)
         self.do(self.keeper.run)
         if relays:
-            self.do(self._relay)
+            self.do(self.relay.run)
 
     def do(self, work: Callable[[], Coroutine[Any, Any, Any]], after: float = 0.0) -> None:
         """Start something within the process, so many seconds from now."""
@@ -160,13 +162,23 @@ class Process:
         self.loop.kill()
         self.cache.cut()
 
+    def known(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the tags that this process's rules know."""
+        return tuple(tag for tag in tags if tag not in self.lacks)
+
+    async def invalidate(self, tags: Iterable[str]) -> Standing:
+        """Invalidate what a change touches, for all that this process knows."""
+        return await self.invalidator.invalidate({ORGANIZATION: set(self.known(tags))})
+
     async def answer(
         self, reads: Sequence[Read], consistency: Consistency, *, short: bool
     ) -> list[Answer]:
         """Answer as the edge does: one entry by the short way first, if it may be."""
+        asked = reads
+        reads = [read._replace(tags=self.known(read.tags)) for read in asked]
 
         async def load(wanted: Sequence[int]) -> Loaded:
-            return await self.primary.load([reads[position] for position in wanted])
+            return await self.primary.load([asked[position] for position in wanted])
 
         if short and len(reads) == 1 and consistency == Consistency.DEFAULT:
             answer = self.reader.near(ORGANIZATION, reads[0].key)
@@ -176,32 +188,6 @@ class Process:
                 return [answer]
 
         return await self.reader.read(ORGANIZATION, reads, load, consistency)
-
-    async def _relay(self) -> None:
-        """Apply what nobody acknowledged, as the relay does: what waits keeps nothing waiting."""
-        under_way: set[int] = set()
-        while True:
-            with suppress(AuthorityUnavailableError):
-                rows = [row for row in await self.primary.outbox(RELAY_AGE)
-                        if row.xid not in under_way]  # fmt: skip
-                if rows:
-                    await asyncio.wait(
-                        {self.begin(partial(self._apply, rows, under_way))}, timeout=RELAY_PATIENCE
-                    )
-            await asyncio.sleep(RELAY_PAUSE)
-
-    async def _apply(self, rows: Sequence[OutboxRow], under_way: set[int]) -> None:
-        xids = {row.xid for row in rows}
-        under_way |= xids
-        try:
-            touched = {ORGANIZATION: {tag for row in rows for tag in row.tags}}
-            await self.invalidator.invalidate(touched)
-            await self.primary.forget(xids)
-            self.telling.counts["relayed"] += len(rows)
-        except (AuthorityUnavailableError, RulesOutdatedError):
-            pass
-        finally:
-            under_way -= xids
 
     def _changed(self, why: str | None) -> None:
         if self._forgets:

@@ -126,8 +126,7 @@ def release(server: Server, entries: Sequence[str], token: bytes) -> None:
 def invalidate(server: Server, guards: Sequence[str], publication: Publication) -> None:
     """Delete guards and publish it."""
     server.invalidate(guards)
-    for wire in server.wires:
-        wire.reply(wire.heard, publication)
+    server.publish(publication)
 
 
 def fail(future: asyncio.Future[Any], why: str) -> None:

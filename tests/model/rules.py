@@ -11,6 +11,7 @@ from cache_service.coherence.lease import Lease
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.peers import Peers
 from cache_service.coherence.reader import Reader
+from tests.model.relay import Relay
 from tests.model.shared_cache import SharedCache
 from tests.model.valkey import Server
 
@@ -28,6 +29,7 @@ class Rules:
     memory: type[Memory] = Memory
     peers: type[Peers] = Peers
     reader: type[Reader] = Reader
+    relay: type[Relay] = Relay
     server: type[Server] = Server
     shared_cache: type[SharedCache] = SharedCache
     forgets_when_disconnected: bool = True

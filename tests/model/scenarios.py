@@ -9,243 +9,209 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.model.process import Process
+from tests.model.scenarios_of_changes import OF_CHANGES
+from tests.model.scenarios_of_tokens import OF_TOKENS
 from tests.model.scene import READS, Scene
+from tests.model.staging import LEG, ONE, TWO, apply, begin, isolate, run, until
 
 __all__ = ["SCENARIOS"]
-
-LEG = 0.001
-ONE, TWO, _ = READS
-
-
-def _begin(scene: Scene, *processes: Process) -> None:
-    """Start processes without relays, and let them join."""
-    for process in processes:
-        process.start(relays=False)
-    _run(scene, 0.7)
-
-
-def _run(scene: Scene, seconds: float) -> None:
-    scene.world.run(scene.world.now + seconds)
-
-
-def _until(scene: Scene, reached: Callable[[], bool]) -> None:
-    """Run until something is so."""
-    for _ in range(20_000):
-        if reached():
-            return
-        _run(scene, LEG / 4)
-    message = "the scenario does not come about"
-    raise AssertionError(message)
-
-
-def _apply(scene: Scene, process: Process, *tags: str) -> Callable[[], bool]:
-    """Commit a change and invalidate it; tell whether it is acknowledged."""
-    change = scene.commit(*tags)
-    process.do(partial(scene.invalidate, process, change))
-    return lambda: scene.is_acknowledged(change)
-
-
-def _isolate(process: Process) -> None:
-    process.cache.hold(up=True, down=True)
-    process.primary.hold(up=True, down=True)
 
 
 def isolated(scene: Scene) -> None:
     """A process that neither hears of a change nor of its being expelled."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, READS)
-    _run(scene, 0.1)
-    _isolate(one)
-    _until(scene, _apply(scene, other, "day:1"))
+    run(scene, 0.1)
+    isolate(one)
+    until(scene, apply(scene, other, "day:1"))
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def expelled_before(scene: Scene) -> None:
     """A second change, whose writer finds a silent process expelled already."""
     one, first, second = scene.processes
-    _begin(scene, one, first, second)
+    begin(scene, one, first, second)
     scene.read(one, READS)
-    _run(scene, 0.1)
-    _isolate(one)
-    _apply(scene, first, "day:1")
-    _until(scene, lambda: any(scene.database.members.values()))
-    _until(scene, _apply(scene, second, "day:2"))
+    run(scene, 0.1)
+    isolate(one)
+    apply(scene, first, "day:1")
+    until(scene, lambda: any(scene.database.members.values()))
+    until(scene, apply(scene, second, "day:2"))
     scene.read(one, [TWO])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def late_answer(scene: Scene) -> None:
     """The answer to a renewal comes late, and another epoch was set meanwhile."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, READS)
-    _run(scene, 0.1)
-    _until(scene, lambda: one.primary.waiting)
+    run(scene, 0.1)
+    until(scene, lambda: one.primary.waiting)
     one.primary.hold(up=False, down=True)
-    _run(scene, LEG * 1.5)
+    run(scene, LEG * 1.5)
     other.cache.hold(up=True, down=True)
     scene.database.turn_off(scene.database.epoch)
-    acknowledged = _apply(scene, other, "day:1")
-    _run(scene, 0.45)
+    acknowledged = apply(scene, other, "day:1")
+    run(scene, 0.45)
     one.primary.let_go()
-    _run(scene, LEG * 1.5)
+    run(scene, LEG * 1.5)
     one.primary.hold(up=True, down=True)
-    _until(scene, acknowledged)
+    until(scene, acknowledged)
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def new_epoch(scene: Scene) -> None:
     """A process without the database goes on under the old epoch for as long as its lease."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, READS)
-    _run(scene, 0.1)
-    _until(scene, lambda: one.primary.waiting)
-    _run(scene, LEG * 3)
+    run(scene, 0.1)
+    until(scene, lambda: one.primary.waiting)
+    run(scene, LEG * 3)
     one.primary.hold(up=True, down=True)
     scene.database.turn_off(scene.database.epoch)
-    _until(scene, lambda: scene.database.store is not None and other.lease.era() is not None)
-    _until(scene, _apply(scene, other, "day:1"))
+    until(scene, lambda: scene.database.store is not None and other.lease.era() is not None)
+    until(scene, apply(scene, other, "day:1"))
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def registered_anew(scene: Scene) -> None:
     """A process learns that it was expelled before it hears of the change."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, READS)
-    _run(scene, 0.1)
-    _until(scene, lambda: one.primary.waiting)
-    _run(scene, LEG * 5)
+    run(scene, 0.1)
+    until(scene, lambda: one.primary.waiting)
+    run(scene, LEG * 5)
     one.cache.hold(up=False, down=True)
-    _until(scene, _apply(scene, other, "day:1"))
-    _until(scene, lambda: one.lease.era() is not None or scene.world.now > 5)
+    until(scene, apply(scene, other, "day:1"))
+    until(scene, lambda: one.lease.era() is not None or scene.world.now > 5)
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def joined_meanwhile(scene: Scene) -> None:
     """A process joins while a change is being applied, and takes the old answer into memory."""
     late, other, _ = scene.processes
-    _begin(scene, other)
+    begin(scene, other)
     scene.read(other, READS)
-    _run(scene, 0.1)
+    run(scene, 0.1)
     change = scene.commit("day:1")
     late.start(relays=False)
     late.primary.hold(up=True, down=False)
-    _run(scene, 0.1)
-    _until(scene, lambda: not other.primary.waiting)
+    run(scene, 0.1)
+    until(scene, lambda: not other.primary.waiting)
     other.do(partial(scene.invalidate, other, change))
     # Where the look comes first it is on its way now, and where the script does, so is that.
     other.primary.hold(up=False, down=True)
     other.cache.hold(up=True, down=False)
-    _run(scene, LEG * 1.5)
+    run(scene, LEG * 1.5)
     late.primary.let_go()
-    _until(scene, lambda: late.lease.era() is not None)
+    until(scene, lambda: late.lease.era() is not None)
     scene.read(late, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
     late.cache.hold(up=False, down=True)
     other.cache.let_go()
     other.primary.let_go()
-    _until(scene, lambda: scene.is_acknowledged(change))
+    until(scene, lambda: scene.is_acknowledged(change))
     scene.read(late, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def disconnected(scene: Scene) -> None:
     """What was published while a process had no connection is never heard by it."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, READS)
-    _run(scene, 0.1)
+    run(scene, 0.1)
     one.cache.cut()
-    _until(scene, lambda: not one.cache.connected)
-    acknowledged = _apply(scene, other, "day:1")
-    _until(scene, lambda: one.cache.connected)
-    _until(scene, acknowledged)
+    until(scene, lambda: not one.cache.connected)
+    acknowledged = apply(scene, other, "day:1")
+    until(scene, lambda: one.cache.connected)
+    until(scene, acknowledged)
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def switched_over(scene: Scene) -> None:
     """Another database takes over while a process has a lease on entries of the former."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, READS)
-    _run(scene, 0.1)
-    _until(scene, lambda: one.primary.waiting)
-    _run(scene, LEG * 3)
+    run(scene, 0.1)
+    until(scene, lambda: one.primary.waiting)
+    run(scene, LEG * 3)
     one.primary.hold(up=True, down=True)
     scene.database.timeline += 1
-    _until(scene, lambda: not other.primary.waiting)
-    _until(scene, lambda: other.primary.waiting)
-    _run(scene, 0.01)
-    _until(scene, _apply(scene, other, "day:1"))
+    until(scene, lambda: not other.primary.waiting)
+    until(scene, lambda: other.primary.waiting)
+    run(scene, 0.01)
+    until(scene, apply(scene, other, "day:1"))
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
 
 
 def load_under_way(scene: Scene) -> None:
     """A load that began before a change is still under way when it is acknowledged."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     one.primary.hold(up=False, down=True)
     scene.read(one, [ONE])
-    _run(scene, 0.02)
-    _until(scene, _apply(scene, other, "day:1"))
+    run(scene, 0.02)
+    until(scene, apply(scene, other, "day:1"))
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
     one.primary.let_go()
-    _run(scene, 0.1)
+    run(scene, 0.1)
 
 
 def load_elsewhere(scene: Scene) -> None:
     """The same where the reader's process is another, which could wait for that load."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     one.primary.hold(up=False, down=True)
     scene.read(one, [ONE])
-    _run(scene, 0.02)
-    _until(scene, _apply(scene, other, "day:1"))
+    run(scene, 0.02)
+    until(scene, apply(scene, other, "day:1"))
     scene.read(other, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
     one.primary.let_go()
-    _run(scene, 0.1)
+    run(scene, 0.1)
 
 
 def uncached_load_under_way(scene: Scene) -> None:
     """The same where the shared cache does not answer the reader."""
     one, other, _ = scene.processes
-    _begin(scene, other)
+    begin(scene, other)
     one.primary.hold(up=False, down=True)
     scene.read(one, [ONE])
-    _run(scene, 0.02)
-    _until(scene, _apply(scene, other, "day:1"))
+    run(scene, 0.02)
+    until(scene, apply(scene, other, "day:1"))
     scene.read(one, [ONE])
-    _run(scene, 0.01)
+    run(scene, 0.01)
     one.primary.let_go()
-    _run(scene, 0.1)
+    run(scene, 0.1)
 
 
 def evicted_guard(scene: Scene) -> None:
     """A guard goes and comes again, while an entry stays from when it was first there."""
     one, other, _ = scene.processes
-    _begin(scene, one, other)
+    begin(scene, one, other)
     scene.read(one, [READS[2]])
-    _run(scene, 0.1)
-    _until(scene, _apply(scene, other, "day:1"))
+    run(scene, 0.1)
+    until(scene, apply(scene, other, "day:1"))
     server = scene.cluster.primary
     for key in [key for key in server.data if key.endswith("guard:day:1")]:
         server.erase(key)
     scene.read(one, [ONE])
-    _run(scene, 0.1)
+    run(scene, 0.1)
     scene.read(other, [READS[2]])
-    _run(scene, 0.1)
+    run(scene, 0.1)
 
 
 SCENARIOS: dict[str, Callable[[Scene], None]] = {
@@ -263,6 +229,8 @@ SCENARIOS: dict[str, Callable[[Scene], None]] = {
         registered_anew,
         switched_over,
         uncached_load_under_way,
+        *OF_CHANGES,
+        *OF_TOKENS,
     )
 }
 """By their names."""

@@ -16,9 +16,9 @@ from cache_service.coherence.load_gate import LoadsExhaustedError
 from cache_service.coherence.ports import Read
 from tests.model.clockwork import Loop, World
 from tests.model.judge import Judge
-from tests.model.postgres import Database
+from tests.model.postgres import NEWEST, Database
 from tests.model.primary import DatabaseAwayError
-from tests.model.process import ORGANIZATION, Process, Telling
+from tests.model.process import Process, Telling
 from tests.model.rules import Rules
 from tests.model.valkey import Cluster
 
@@ -89,11 +89,16 @@ class Scene:
         """Do something so many seconds from now."""
         self.world.at(self.world.now + after, what)
 
-    def restart(self, place: int) -> None:
+    def restart(self, place: int, rules_version: int = NEWEST) -> None:
         """Start a process anew in the place of a dead one."""
-        self._lives[place] += 1
-        self.processes[place] = self._process(place, self._lives[place])
+        self.replace(place, rules_version)
         self.start(place)
+
+    def replace(self, place: int, rules_version: int = NEWEST) -> Process:
+        """Put another process, which has not started, in the place of one."""
+        self._lives[place] += 1
+        self.processes[place] = self._process(place, self._lives[place], rules_version)
+        return self.processes[place]
 
     def start(self, place: int) -> None:
         """Start a process; the last one has no relay, which is enough work for two."""
@@ -115,7 +120,7 @@ class Scene:
         """Invalidate through a process, within it; None if it could not."""
         self.log(f"{process.name}: invalidates {change.xid}")
         try:
-            standing = await process.invalidator.invalidate({ORGANIZATION: set(change.tags)})
+            standing = await process.invalidate(change.tags)
         except (AuthorityUnavailableError, RulesOutdatedError):
             self.counts["not applied"] += 1
             return None
@@ -188,6 +193,7 @@ class Scene:
         task = process.begin(work)  # type: ignore[arg-type]
         process.loop.call_later(patience, task.cancel)
 
-    def _process(self, place: int, life: int) -> Process:
+    def _process(self, place: int, life: int, rules_version: int = NEWEST) -> Process:
         name = f"{'ABC'[place]}{life}"
-        return Process(self.world, self.database, self.cluster, self.rules, self.telling, name)
+        parts = self.world, self.database, self.cluster, self.rules, self.telling
+        return Process(*parts, name, rules_version)

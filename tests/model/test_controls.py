@@ -5,8 +5,9 @@ import pytest
 from tests.model.broken import BROKEN, WITHOUT_EXPULSION
 from tests.model.history import run
 from tests.model.rules import Rules
-from tests.model.scenarios import LEG, SCENARIOS
+from tests.model.scenarios import SCENARIOS
 from tests.model.scene import Scene
+from tests.model.staging import LEG
 
 SEEDS = 300
 
@@ -19,6 +20,12 @@ AT_RANDOM = (
     "the fence does not wait",
     "guards are read after the data",
     "entries are deleted instead of guards",
+    "only what was found is published",
+    "keys carry no epoch",
+    "memory outlives its era",
+    "tokens are ignored",
+    "tokens are not compared with what is in memory",
+    "a fully consistent read is a default one",
 )
 """Those that random histories catch soon."""
 
@@ -36,6 +43,16 @@ FORCED = {
     "loads that have begun are joined": "uncached_load_under_way",
     "a lost connection is ignored": "disconnected",
     "another database's leases are forgotten": "switched_over",
+    "leases are waited for without a margin": "slow_clock",
+    "the script is not run again under another epoch": "known_too_long",
+    "the expelled go on renewing": "heard_too_late",
+    "another identity comes without a time of off": "there_and_back",
+    "older rules go on invalidating": "older_invalidates",
+    "older rules go on serving hits": "older_reads",
+    "the relay deletes before it applies": "relay_dies",
+    "the relay goes on from the last id": "committed_late",
+    "tokens take any shared load": "token_and_load",
+    "tokens take what had only begun": "token_of_in_progress",
 }
 """Those that need a directed scenario, and which."""
 

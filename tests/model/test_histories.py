@@ -29,6 +29,8 @@ AT_LEAST = {
     "connection lost": 500,
     "stop": 100,
     "kill": 40,
+    "older": 20,
+    "OUTDATED": 20,
     "restart": 40,
     "promote": 50,
     "evict": 100,

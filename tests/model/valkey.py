@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from cache_service.coherence.entry import NONCE_BYTES, mark
+from cache_service.coherence.peers import Publication
 from tests.model.clockwork import World
 from tests.model.locks import Locks
 from tests.model.wires import Wire
@@ -138,6 +139,11 @@ class Server:
         """Delete the guards."""
         for guard in guards:
             self.write(guard, None)
+
+    def publish(self, publication: Publication) -> None:
+        """Tell everybody who is connected, whatever was there to delete."""
+        for wire in self.wires:
+            wire.reply(wire.heard, publication)
 
 
 class Cluster:
