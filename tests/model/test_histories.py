@@ -1,6 +1,10 @@
 """Thousands of histories: whatever happens, no read is older than it may be."""
 
+import os
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
@@ -40,16 +44,35 @@ AT_LEAST = {
 """What 500 histories must have of each, or they would show little."""
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PART))
-def test_no_history_is_stale_and_all_end_well(first: int) -> None:
-    """No read misses what it must have seen; afterwards all is applied and hits are served."""
+@pytest.fixture(scope="module")
+def parts() -> Iterator[dict[int, Future[tuple[History, str]]]]:
+    """Run all histories in processes of their own, as many as there are cores, at most two."""
+    workers = min(2, os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield {first: pool.submit(_part, first) for first in range(0, SEEDS, PART)}
+        pool.shutdown(cancel_futures=True)
+
+
+def _part(first: int) -> tuple[History, str]:
+    """Run histories; return them added up, and what is to be told of the first that is wrong."""
     total = History()
     for seed in range(first, first + PART):
         history = run(seed)
         if history.violations:
             again = f"python -m tests.model --seed {seed}"
-            pytest.fail(f"{run(seed, told=True).told()}\nAll of it: {again}", pytrace=False)
+            return total, f"{run(seed, told=True).told()}\nAll of it: {again}"
         total.add(history)
+    return total, ""
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+def test_no_history_is_stale_and_all_end_well(
+    parts: dict[int, Future[tuple[History, str]]], first: int
+) -> None:
+    """No read misses what it must have seen; afterwards all is applied and hits are served."""
+    total, wrong = parts[first].result()
+    if wrong:
+        pytest.fail(wrong, pytrace=False)
     few = {what: total.counts[what] for what, least in AT_LEAST.items() if _few(total, least, what)}
     assert not few, "too few to show anything"
 
