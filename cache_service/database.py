@@ -125,7 +125,7 @@ class Primary:
 
     async def barber_ids(self, organization_id: int) -> list[int]:
         """Return all barbers of an organization, inactive ones included."""
-        async with _translated(), self._work.connect() as connection:
+        async with _translated(), self._loads.connect() as connection:
             rows = await connection.execute(
                 text("SELECT id FROM barbers WHERE organization_id = :organization_id"),
                 {"organization_id": organization_id},
