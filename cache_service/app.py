@@ -33,6 +33,7 @@ from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.clock import elapsed
 from service_kit.process import Application, Runtime
+from service_kit.rpc import deadline
 from service_kit.settings import SettingsError
 
 __all__ = ["build", "check_ttls"]
@@ -92,7 +93,9 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     )
     reads = CachedReads(cache.reader, primary, settings.ttls, auditor)
     relay = Relay(primary, cache.invalidator, counts)
-    uncounted = Filler(cache.store, cache.memory, Silent(), gate, cache.expiry, cache.pushes)
+    uncounted = Filler(
+        cache.store, cache.memory, Silent(), gate, cache.expiry, cache.pushes, deadline
+    )
     stack.push_async_callback(uncounted.drain)
 
     def explaining() -> tuple[CachedReads, Explainer]:

@@ -60,7 +60,7 @@ class CachedReads:
         try:
             answers = await self._reader.read(organization_id, reads, load, consistency)
         except LoadsExhaustedError as error:
-            message = "as many reads of the organization wait for the database as may"
+            message = "too many reads of the organization wait for the database"
             raise ResourceExhausted("LOADS_EXHAUSTED", message, retry_after=_RETRY) from error
         auditor = self._auditor
         if auditor is not None:

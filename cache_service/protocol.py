@@ -33,6 +33,7 @@ from cache_service.stores.redis.sentinel import locate_by
 from cache_service.stores.redis.store import RedisStore
 from cache_service.telemetry.counts import Counts
 from service_kit.clock import elapsed
+from service_kit.rpc import deadline
 
 __all__ = ["CoherentCache", "open_cache"]
 
@@ -116,7 +117,7 @@ async def open_cache(
     store = RedisStore(connection, channels, os.urandom, settings.compress_above)
     await connection.open()
     stack.push_async_callback(connection.close)
-    filler = Filler(store, memory, counts, gate, expiry, pushes)
+    filler = Filler(store, memory, counts, gate, expiry, pushes, deadline)
     stack.push_async_callback(filler.drain)
     keeper = Keeper(
         authority=renewals,

@@ -51,8 +51,9 @@ class Settings(WorkerSettings):
     memory_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
     # Entries in Redis above that many bytes are compressed; 0: none.
     compress_above: Annotated[int, Field(ge=0, le=2**30)] = 4096
-    # Loads at once; those above wait at most `pool_timeout`, and above `load_queue` waiting
-    # ones of an organization they are refused with RESOURCE_EXHAUSTED.
+    # Loads at once; those above wait at most `pool_timeout`, and only while somebody wants their
+    # answer. Refused with RESOURCE_EXHAUSTED are those that could not be served in time, and
+    # those above `load_queue` waiting ones of an organization.
     load_pool: Annotated[int, Field(ge=1, le=200)] = 8
     load_queue: Annotated[int, Field(ge=0, le=100_000)] = 200
     pool_timeout: Annotated[float, Field(gt=0, le=60)] = 2.0

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
+from math import inf
 from typing import Any
 
 import grpc
@@ -33,7 +34,7 @@ from service_kit.errors import (
 from service_kit.leftovers import Leftovers
 from service_kit.metrics import CallCounter, Metrics
 
-__all__ = ["Calls", "Context", "annotate", "register", "remaining"]
+__all__ = ["Calls", "Context", "annotate", "deadline", "register", "remaining"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _Unary = Callable[[Any, Context], Awaitable[Any]]
@@ -59,6 +60,11 @@ def remaining(context: Context, margin: float = 0.0) -> float:
         return max(0.0, end - asyncio.get_running_loop().time() - margin)
     left: float | None = context.time_remaining()
     return max(0.0, (_DEFAULT_DEADLINE if left is None else min(left, _MAX_DEADLINE)) - margin)
+
+
+def deadline() -> float:
+    """Return when the call at hand ends, on the event loop's clock; infinite outside of one."""
+    return _deadline.get(inf)
 
 
 def annotate(_context: Context, **fields: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from math import inf
 
 from cache_service.coherence.entry import Entry
 from cache_service.coherence.expiry import Expiry
@@ -20,13 +21,16 @@ from cache_service.coherence.ports import (
 )
 from cache_service.coherence.pushes import Pushes
 from cache_service.coherence.shared_loads import SharedLoads
-from cache_service.coherence.waiting import gathered
+from cache_service.coherence.waiting import Until, gathered
 
 __all__ = ["Filler"]
 
 
 class Filler:
-    """Loads entries, many in one snapshot, each for all who wait for it, in any process."""
+    """Loads entries, many in one snapshot, each for all who wait for it, in any process.
+
+    `deadline` tells until when the caller at hand waits, on the loop's clock.
+    """
 
     def __init__(  # noqa: PLR0917 - what fills are made with
         self,
@@ -36,12 +40,14 @@ class Filler:
         gate: LoadGate,
         expiry: Expiry,
         pushes: Pushes,
+        deadline: Callable[[], float] = lambda: inf,
     ) -> None:
         self._loads = SharedLoads[Answer]()
         self._parts = Parts(store, memory, observer, expiry, pushes, self._loads.behind)
         self._observer = observer
         self._gate = gate
         self._time = expiry.time
+        self._deadline = deadline
 
     @property
     def open_loads(self) -> int:
@@ -80,7 +86,8 @@ class Filler:
         *,
         share: bool,
     ) -> list[Answer]:
-        filling = self._filling(organization_id, reads, load, found)
+        until = Until(self._deadline())
+        filling = self._filling(organization_id, reads, load, found, until)
         try:
             if share:
                 mine, theirs = await filling.take(range(len(reads)))
@@ -88,7 +95,7 @@ class Filler:
                 mine, theirs = await filling.claim(), []
             work = ((mine, filling.lead), (theirs, filling.follow))
             groups = await gathered(
-                self._join(filling, positions, run, share=share)
+                self._join(filling, positions, run, until, share=share)
                 for positions, run in work
                 if positions
             )
@@ -108,10 +115,11 @@ class Filler:
         """
 
         async def run() -> None:
-            filling = self._filling(organization_id, reads, load, found)
+            until = Until()  # Nobody waits for it, and the next will want it.
+            filling = self._filling(organization_id, reads, load, found, until)
             try:
                 mine, _ = await filling.take(range(len(reads)))
-                joined = await self._join(filling, mine, filling.lead)
+                joined = await self._join(filling, mine, filling.lead, until)
             except Exception:  # noqa: BLE001 - the load's, counted where it failed
                 return
             finally:
@@ -121,10 +129,15 @@ class Filler:
         self._loads.behind(run())
 
     def _filling(
-        self, organization_id: int, reads: Sequence[Read], load: Load, found: Found
+        self,
+        organization_id: int,
+        reads: Sequence[Read],
+        load: Load,
+        found: Found,
+        until: Until,
     ) -> Filling:
         async def run(positions: Sequence[int]) -> list[Entry]:
-            return await self._entries(organization_id, reads, positions, load)
+            return await self._entries(organization_id, reads, positions, load, until)
 
         return Filling(self._parts, found, organization_id, reads, run)
 
@@ -133,6 +146,7 @@ class Filler:
         filling: Filling,
         positions: Sequence[int],
         run: Callable[[Sequence[int]], Awaitable[Sequence[Answer]]],
+        until: Until,
         *,
         share: bool = True,
     ) -> dict[int, tuple[Answer, bool]]:
@@ -149,7 +163,7 @@ class Filler:
         async def load(wanted: Sequence[int]) -> Sequence[Answer]:
             return await run([positions[index] for index in wanted])
 
-        return dict(zip(positions, await self._loads.join(keys, load), strict=True))
+        return dict(zip(positions, await self._loads.join(keys, load, until), strict=True))
 
     @staticmethod
     def shared_key(full_key: str, nonces: tuple[bytes, ...]) -> Hashable:
@@ -164,30 +178,31 @@ class Filler:
         BYPASS joins nobody's load. UNCACHED ones join a load whose transaction has not
         begun: one that has may be older than a change acknowledged since.
         """
-        shared = outcome is Outcome.UNCACHED
+        shared, until = outcome is Outcome.UNCACHED, Until(self._deadline())
         keys: list[object] = [(organization_id, read.key) if shared else object() for read in reads]
 
         async def run(positions: Sequence[int]) -> list[Answer]:
             mine = [keys[position] for position in positions]
             entries = await self._entries(
-                organization_id, reads, positions, load, lambda: self._loads.leave(mine)
+                organization_id, reads, positions, load, until, lambda: self._loads.leave(mine)
             )
             return [answer_of(entry, outcome) for entry in entries]
 
-        return self._told(organization_id, reads, await self._loads.join(keys, run))
+        return self._told(organization_id, reads, await self._loads.join(keys, run, until))
 
-    async def _entries(
+    async def _entries(  # noqa: PLR0917 - what a load is made of
         self,
         organization_id: int,
         reads: Sequence[Read],
         positions: Sequence[int],
         load: Load,
+        until: Until,
         begun: Callable[[], None] = lambda: None,
     ) -> list[Entry]:
         """Load once there is a place; the entries are as old as the load's beginning."""
         clock = asyncio.get_running_loop().time
         try:
-            async with self._gate.admit(organization_id):
+            async with self._gate.admit(organization_id, until):
                 begun()
                 began, sent = self._time(), clock()
                 loaded = await load(positions)

@@ -8,11 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from cache_service.coherence.waiting import Until
+
 __all__ = ["LoadGate", "LoadsExhaustedError"]
 
 
+_WEIGHT = 1 / 8
+"""Of the newest load in the mean time that loads take."""
+
+
 class LoadsExhaustedError(Exception):
-    """As many loads of the organization wait as may; the caller should come again later."""
+    """The load cannot have its turn in time; the caller should come again later."""
 
 
 @dataclass(slots=True)
@@ -27,8 +33,10 @@ class LoadGate:
     """At most `limit` loads run at once, at most `share` of them for one organization.
 
     The rest waits, the organizations taking turns, so that one that asks for much does
-    not keep the others from the database. Above `queue` waiting ones of an organization,
-    or after `patience` seconds, a load is refused with LoadsExhaustedError.
+    not keep the others from the database. Refused with LoadsExhaustedError is a load above
+    `queue` waiting ones of its organization; one whose turn, as long as loads take now,
+    would not come in time, at once; and one that has waited for `patience` seconds, or until
+    nobody wants its answer any more.
     """
 
     def __init__(self, limit: int, *, share: int, queue: int, patience: float) -> None:
@@ -37,6 +45,7 @@ class LoadGate:
         self._queue = queue
         self._patience = patience
         self._running = 0
+        self._mean = 0.0
         self._lines: dict[int, _Line] = {}
 
     @property
@@ -50,38 +59,49 @@ class LoadGate:
         return sum(len(line.waiting) for line in self._lines.values())
 
     @asynccontextmanager
-    async def admit(self, organization_id: int) -> AsyncIterator[None]:
-        """Hold one place while the context lasts."""
+    async def admit(self, organization_id: int, until: Until | None = None) -> AsyncIterator[None]:
+        """Hold one place while the context lasts; `until` may be extended while it waits."""
+        clock = asyncio.get_running_loop().time
         line = self._lines.setdefault(organization_id, _Line())
         try:
             if self._running < self._limit and line.running < self._share and not line.waiting:
                 self._start(line)
             else:
-                await self._wait(line)
+                await self._wait(line, until or Until())
+            began = clock()
             try:
                 yield
             finally:
+                self._mean += _WEIGHT * (clock() - began - self._mean)
                 self._end(line)
         finally:
             if not line.running and not line.waiting:
                 self._lines.pop(organization_id, None)
 
-    async def _wait(self, line: _Line) -> None:
-        if len(line.waiting) >= self._queue:
+    async def _wait(self, line: _Line, until: Until) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience
+
+        def left() -> float:
+            return min(end, until.latest) - loop.time()
+
+        expected = (len(line.waiting) + 1) / self._share * self._mean
+        if len(line.waiting) >= self._queue or expected > left():
             raise LoadsExhaustedError
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[None] = loop.create_future()
         line.waiting.append(turn)
         try:
-            async with asyncio.timeout(self._patience):
-                await turn
-        except BaseException as error:
-            if not turn.cancelled():  # A place was given meanwhile.
+            while not turn.done() and left() > 0:
+                await asyncio.wait({turn}, timeout=left())
+        except asyncio.CancelledError:
+            if turn.done():  # A place was given meanwhile.
                 self._end(line)
-            elif turn in line.waiting:
+            else:
                 line.waiting.remove(turn)
-            if isinstance(error, TimeoutError):
-                raise LoadsExhaustedError from None
             raise
+        if not turn.done():
+            line.waiting.remove(turn)
+            raise LoadsExhaustedError
 
     def _start(self, line: _Line) -> None:
         self._running += 1
@@ -97,8 +117,6 @@ class LoadGate:
         for organization_id, line in list(self._lines.items()):
             if self._running >= self._limit:
                 return
-            while line.waiting and line.waiting[0].done():
-                line.waiting.popleft()
             if line.waiting and line.running < self._share:
                 self._start(line)
                 line.waiting.popleft().set_result(None)

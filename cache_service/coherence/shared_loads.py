@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from cache_service.coherence.waiting import retrieved
+from cache_service.coherence.waiting import Until, retrieved
 
 __all__ = ["SharedLoads"]
 
@@ -23,6 +23,13 @@ class _ComposedLoadError(Exception):
     """A load of several entries failed; `__cause__` is why, which may concern one of them."""
 
 
+class _Open(NamedTuple, Generic[T]):
+    """A load that can be joined, and by when its answer is wanted."""
+
+    future: asyncio.Future[T]
+    until: Until
+
+
 class SharedLoads(Generic[T]):
     """Runs loads in tasks of their own and lets callers join them.
 
@@ -31,7 +38,7 @@ class SharedLoads(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._open: dict[Hashable, asyncio.Future[T]] = {}
+        self._open: dict[Hashable, _Open[T]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
@@ -42,8 +49,12 @@ class SharedLoads(Generic[T]):
         self,
         keys: Sequence[Hashable],
         load: Callable[[Sequence[int]], Coroutine[Any, Any, Sequence[T]]],
+        until: Until,
     ) -> list[tuple[T, bool]]:
         """Return each key's result, and whether another caller's load gave it.
+
+        `until` is when the answer is wanted: loads that are joined are wanted by then, too,
+        and it is extended by those who join.
 
         `load(positions)` is called once, at once, with the positions of those keys that
         nobody loads yet; its results are in their order. Raises what the loads raise; but
@@ -54,10 +65,12 @@ class SharedLoads(Generic[T]):
         mine: dict[int, asyncio.Future[T]] = {}
         waited: list[asyncio.Future[T]] = []
         for position, key in enumerate(keys):
-            future = self._open.get(key)
-            if future is None:
-                future = mine[position] = self._open[key] = loop.create_future()
-            waited.append(future)
+            joined = self._open.get(key)
+            if joined is None:
+                joined = self._open[key] = _Open(loop.create_future(), until)
+                mine[position] = joined.future
+            joined.until.extend(until)
+            waited.append(joined.future)
         if mine:
             self._start(self._run([keys[position] for position in mine], mine, load))
         # Shielded: who goes away leaves the others their result.
@@ -76,7 +89,7 @@ class SharedLoads(Generic[T]):
             return await load([again[position] for position in positions])
 
         # Under keys of its own: nobody joins what was tried before.
-        own = await self.join([object() for _ in again], load_again)
+        own = await self.join([object() for _ in again], load_again, until)
         loaded = {position: one for position, (one, _) in zip(again, own, strict=True)}
         return [
             (loaded[position], False)
@@ -130,7 +143,8 @@ class SharedLoads(Generic[T]):
                 future.set_result(result)
         finally:
             for key, future in zip(keys, mine.values(), strict=True):
-                if self._open.get(key) is future:
+                joined = self._open.get(key)
+                if joined is not None and joined.future is future:
                     del self._open[key]
 
     def _start(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:

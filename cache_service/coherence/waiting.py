@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from math import inf
 from typing import Any, TypeVar
 
-__all__ = ["Repeating", "gathered", "retrieved"]
+__all__ = ["Repeating", "Until", "gathered", "retrieved"]
 
 
 T = TypeVar("T")
@@ -23,6 +24,17 @@ async def gathered(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             raise found
         results.append(found)
     return results
+
+
+class Until:
+    """By when an answer is wanted, on the loop's clock: by the latest of all who wait for it."""
+
+    def __init__(self, latest: float = inf) -> None:
+        self.latest = latest
+
+    def extend(self, other: Until) -> None:
+        """Wait for as long as another does, too."""
+        self.latest = max(self.latest, other.latest)
 
 
 class Repeating:

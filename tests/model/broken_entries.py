@@ -95,7 +95,7 @@ class JoinsBegunLoadsFiller(Filler):
 
     async def _entries(self, *arguments: Any) -> list[Entry]:
         """Let everybody join until the end."""
-        return await super()._entries(*arguments[:4])
+        return await super()._entries(*arguments[:5])
 
 
 class DeletesEntries(Server):

@@ -68,7 +68,7 @@ async def kept_totals(connection: asyncpg.Connection) -> Totals:
         key = row["organization_id"], row["client_id"], row["barber_id"]
         days[key][row["day"]] = [row["visits"], row["paid"], row["refunded"]]
     names = ("first_visit", "last_visit", "last_day", "visit_days", "paid", "refunded")
-    totals = {
+    totals: dict[Key, tuple[Any, ...]] = {
         (row["organization_id"], row["client_id"], row["barber_id"]): tuple(
             row[name] for name in names
         )

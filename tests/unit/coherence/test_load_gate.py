@@ -1,11 +1,16 @@
 """How many loads run at once, whose turn it is, and who is refused."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from random import Random
+from typing import Any
 
 import pytest
 
 from cache_service.coherence.load_gate import LoadGate, LoadsExhaustedError
+from cache_service.coherence.waiting import Until
+from tests.model.clockwork import Loop, World
 
 
 class Loads:
@@ -102,6 +107,84 @@ async def test_patience_ends() -> None:
             with pytest.raises(LoadsExhaustedError):
                 await stack.enter_async_context(gate.admit(1))
     assert (gate.running, gate.waiting) == (0, 0)
+
+
+def _in_virtual_time(work: Coroutine[Any, Any, None]) -> None:
+    """Run it on a loop whose seconds take no time."""
+    complaints: list[str] = []
+    loop = Loop(World(Random(1)), 1.0, complaints.append)  # noqa: S311 - repeatable on purpose
+    task: list[asyncio.Task[None]] = []
+    loop.call_soon(lambda: task.append(loop.create_task(work)))
+    loop.turn()
+    loop.world.run(100.0)
+    task[0].result()
+    assert complaints == []
+
+
+async def _load(gate: LoadGate, seconds: float, until: Until | None = None) -> float:
+    """Load for so long; return when it began, on the loop's clock."""
+    async with gate.admit(1, until):
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(seconds)
+    return began
+
+
+def _until(seconds: float) -> Until:
+    return Until(asyncio.get_running_loop().time() + seconds)
+
+
+def test_who_cannot_be_served_in_time_is_refused_at_once() -> None:
+    """Where loads take a second, two at once, a fifth that has two seconds does not wait them."""
+
+    async def work() -> None:
+        gate, loop = _gate(limit=2, share=2), asyncio.get_running_loop()
+        for _ in range(50):
+            await _load(gate, 1.0)
+        running = [loop.create_task(_load(gate, 1.0)) for _ in range(2 + 4)]
+        await asyncio.sleep(0.001)
+        assert (gate.running, gate.waiting) == (2, 4)
+        now = loop.time()
+        with pytest.raises(LoadsExhaustedError):
+            await _load(gate, 1.0, _until(2.0))
+        assert loop.time() == now
+        # The control: one with more time is served in it.
+        assert await _load(gate, 1.0, _until(3.5)) == pytest.approx(now + 3.0, abs=0.01)
+        await asyncio.wait(running)
+
+    _in_virtual_time(work())
+
+
+def test_a_load_that_nobody_waits_for_any_more_is_dropped() -> None:
+    """It leaves the queue when the last deadline is past, long before patience ends."""
+
+    async def work() -> None:
+        gate, loop = _gate(limit=1, share=1), asyncio.get_running_loop()
+        running = loop.create_task(_load(gate, 10.0))
+        await asyncio.sleep(0.001)
+        now = loop.time()
+        with pytest.raises(LoadsExhaustedError):
+            await _load(gate, 1.0, _until(2.0))
+        assert loop.time() == pytest.approx(now + 2.0)
+        assert gate.waiting == 0
+        await running
+
+    _in_virtual_time(work())
+
+
+def test_a_load_waits_for_the_latest_of_those_who_joined() -> None:
+    """Somebody who joins while it waits, and has more time, keeps it in the queue."""
+
+    async def work() -> None:
+        gate, loop = _gate(limit=1, share=1), asyncio.get_running_loop()
+        running = loop.create_task(_load(gate, 10.0))
+        await asyncio.sleep(0.001)
+        until = _until(2.0)
+        joined = loop.create_task(_load(gate, 1.0, until))
+        await asyncio.sleep(1.0)
+        until.extend(_until(20.0))
+        assert await joined == pytest.approx(await running + 10.0)
+
+    _in_virtual_time(work())
 
 
 async def test_a_cancelled_load_leaves_no_trace() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable
+from math import inf
 from typing import Any
 
 import grpc
@@ -25,6 +26,7 @@ class Servicer:
         self.cancelled = asyncio.Event()
         self.cleaned = asyncio.Event()
         self.remaining = 0.0
+        self.until = 0.0
 
     async def GetAvailability(self, request: Any, _context: rpc.Context) -> Any:
         """Raise what nobody expects."""
@@ -49,6 +51,7 @@ class Servicer:
         """Answer slowly."""
         rpc.annotate(context, outcome="load")
         self.remaining = rpc.remaining(context)
+        self.until = rpc.deadline() - asyncio.get_running_loop().time()
         return b"slow"
 
     async def GetUserData(self, _request: Any, _context: rpc.Context) -> bytes:
@@ -147,6 +150,8 @@ async def test_the_callers_own_deadline_is_passed_on() -> None:
     async with serve_here(servicer) as served:
         await served.call("GetSchedule", timeout=7)
     assert 5 < servicer.remaining < 7.1  # gRPC rounds up, by some milliseconds
+    assert servicer.until == pytest.approx(servicer.remaining, abs=0.1)
+    assert rpc.deadline() == inf  # outside of any call
 
 
 async def test_methods_that_are_not_there_are_refused_with_a_reason() -> None:
