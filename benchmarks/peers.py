@@ -165,7 +165,7 @@ async def _open(
 
 
 async def _hit(reads: CachedReads, asked: AvailabilityDay) -> bytes:
-    answer = await reads.hit(availability, asked)
+    answer = await reads.asking(availability, asked)()
     if answer is None:
         return b""
     reads.served(availability, asked.organization_id, asked, answer)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from cache_service.auditor import Auditor
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.load_gate import LoadsExhaustedError
+from cache_service.coherence.memory import NearAnswer
 from cache_service.coherence.outcome import Answer
 from cache_service.coherence.ports import Load, Loaded, Read
 from cache_service.coherence.reader import Reader
+from cache_service.coherence.tagged import Kept
 from cache_service.database import Primary
 from cache_service.invalidation.tags import SCOPE
 from cache_service.queries.declare import Arguments, CachedQuery
@@ -69,21 +72,25 @@ class CachedReads:
                 auditor.take(query, organization_id, arguments, answers)
         return answers
 
-    def hit(self, query: CachedQuery[A], arguments: A) -> Awaitable[Answer | None]:
-        """Answer one entry if it is a hit, else None, in a round trip at most; `served` counts."""
-        return self._reader.hit(
+    def asking(self, query: CachedQuery[A], arguments: A) -> Callable[[], Awaitable[Answer | None]]:
+        """Return what answers one entry, as often as it is called, if it is a hit, else None.
+
+        In a round trip at most; `served` counts.
+        """
+        return partial(
+            self._reader.hit,
             arguments.organization_id,
             self._as_read(query, arguments),
             self._load(query, (arguments,)),
         )
 
-    def near(self, organization_id: int, key: str) -> Answer | None:
-        """Answer the entry of that key if it is in memory, else None; `served` counts it."""
+    def near(self, organization_id: int, key: str) -> Kept[NearAnswer] | None:
+        """Return what memory keeps under that key; `served` counts its answer."""
         return self._reader.near(organization_id, key)
 
-    def keeps(self, organization_id: int, answers: Iterable[tuple[str, Answer]]) -> bool:
-        """Tell whether memory keeps these very answers, by their keys, and may serve them."""
-        return self._reader.keeps(organization_id, answers)
+    def keeps(self, all_kept: Iterable[Kept[NearAnswer]]) -> bool:
+        """Tell whether memory keeps all that `near` found, and it may be served."""
+        return self._reader.keeps(all_kept)
 
     def served(
         self, query: CachedQuery[A], organization_id: int, asked: A | str, answer: Answer

@@ -7,7 +7,7 @@ interceptors because five ordinary ones cost a third of a hit's throughput.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
@@ -38,7 +38,8 @@ __all__ = ["Calls", "Context", "annotate", "deadline", "register", "remaining"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _Unary = Callable[[Any, Context], Awaitable[Any]]
-_Near = Callable[[bytes], tuple[bytes, dict[str, object]] | None]
+_Near = Callable[[bytes], tuple[bytes, Mapping[str, object]] | None]
+_Fast = Callable[[bytes, Context], Awaitable[bytes | None]]
 _Stream = Callable[[Any, Context], Any]
 
 _DEFAULT_DEADLINE = 10.0
@@ -111,10 +112,16 @@ class Calls:
             reason, message = "TOO_MANY_CALLS", "this process handles as many calls as it may"
             raise ResourceExhausted(reason, message, retry_after=0.5, limit=self.max_open)
 
-    def close(
-        self, counter: CallCounter, path: str, code: int, started: float, context: Context
+    def close(  # noqa: PLR0917 - what a call was
+        self,
+        counter: CallCounter,
+        path: str,
+        code: int,
+        started: float,
+        context: Context,
+        notes: Mapping[str, object] | None = None,
     ) -> None:
-        """Count a call out and write its line."""
+        """Count a call out and write its line, with the notes or what was annotated."""
         self.metrics.open_calls -= 1
         seconds = time.perf_counter() - started
         counter.count(code, seconds)
@@ -122,7 +129,8 @@ class Calls:
         for key, value in context.invocation_metadata() or ():
             if key == "x-request-id":
                 request_id = str(value)[:128]
-        self.access_log.add(Call(time.time(), path, code, seconds, request_id, _notes.get(None)))
+        notes = _notes.get(None) if notes is None else notes
+        self.access_log.add(Call(time.time(), path, code, seconds, request_id, notes))
 
     async def within_deadline(self, handler: _Unary, request: Message, context: Context) -> Any:  # noqa: ANN401 - message or bytes
         """Await the handler, at most until the deadline or its cap."""
@@ -157,11 +165,11 @@ def register(
     A unary method is `async def Method(request, context)` and returns a message
     or its bytes; a server-streaming one is an async generator of them; so is a
     bidirectional one, whose request is an async iterator of messages. If there is
-    an `async def fast_Method(request, context)`, it is tried first, without
-    deadline and task: it returns bytes, or None to have `Method` called. Before both
-    a `near_Method(raw)` is tried, a plain function from the request's bytes to the
-    response's and the notes for the log, or None. A method that the servicer lacks is
-    answered with UNIMPLEMENTED.
+    an `async def fast_Method(raw, context)`, it is tried first with the request's bytes,
+    without deadline and task: it returns bytes, or None to have `Method` called. Before
+    both a `near_Method(raw)` is tried, a plain function to the response's bytes and the
+    notes for the log, or None. A method that the servicer lacks is answered with
+    UNIMPLEMENTED.
     """
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
@@ -202,7 +210,7 @@ def _unary(
     *,
     parse: Callable[[bytes], Message],
     near: _Near | None,
-    fast: _Unary | None,
+    fast: _Fast | None,
     handler: _Unary,
     calls: Calls,
     counter: CallCounter,
@@ -210,18 +218,16 @@ def _unary(
     async def call(raw: bytes, context: Context) -> bytes:
         started = time.perf_counter()
         code = 0
+        notes: Mapping[str, object] | None = None
         try:
             calls.open()
             if near is not None and (found := near(raw)) is not None:
                 response, notes = found
-                _notes.set(notes)
                 return response
+            if fast is not None and (answer := await fast(raw, context)) is not None:
+                return answer
             # Parsed here and not by gRPC, whose own error would tell our innards.
             request = _parsed(parse, raw)
-            if fast is not None:
-                answer = await fast(request, context)
-                if answer is not None:
-                    return answer  # type: ignore[no-any-return]
             return _sendable(await calls.within_deadline(handler, request, context))
         except asyncio.CancelledError:
             code = _cancel_code(context)
@@ -235,7 +241,7 @@ def _unary(
             await abort
             raise
         finally:
-            calls.close(counter, path, code, started, context)
+            calls.close(counter, path, code, started, context, notes)
 
     return call
 

@@ -20,9 +20,10 @@ from cache_service.coherence.filler import Filler
 from cache_service.coherence.filling import Found, answer_of
 from cache_service.coherence.judging import Judging, satisfies
 from cache_service.coherence.lease import Lease
-from cache_service.coherence.memory import Memory
+from cache_service.coherence.memory import Memory, NearAnswer
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Loaded, Observer, Read, Store, StoreUnavailableError
+from cache_service.coherence.tagged import Kept
 
 __all__ = ["Reader"]
 
@@ -48,18 +49,24 @@ class Reader:
         self._expiry = expiry
         self._judging = Judging(store, expiry)
 
-    def near(self, organization_id: int, key: str) -> Answer | None:
-        """Return the answer if it is in memory, without any round trip; it counts nothing."""
+    def near(self, organization_id: int, key: str) -> Kept[NearAnswer] | None:
+        """Return what memory keeps, without any round trip; it counts nothing."""
         era = self._lease.era()
-        return None if era is None else self._memory.get(era, organization_id, key)
+        return None if era is None else self._memory.find(era, organization_id, key)
 
-    def keeps(self, organization_id: int, answers: Iterable[tuple[str, Answer]]) -> bool:
-        """Tell whether memory keeps these very answers, by their keys, and they are hits."""
+    def keeps(self, all_kept: Iterable[Kept[NearAnswer]]) -> bool:
+        """Tell whether all of it, which was found by `near`, is kept yet and a hit.
+
+        Whether it has expired is for whoever found it to tell.
+        """
         era = self._lease.era()
         if era is None:
             return False
-        get = self._memory.get
-        return all(get(era, organization_id, key) is answer for key, answer in answers)
+        for kept in all_kept:
+            if not kept.there or kept.value.era != era:
+                return False
+            kept.used = True
+        return True
 
     async def hit(self, organization_id: int, read: Read, load: Load) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.

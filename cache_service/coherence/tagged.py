@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Iterable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["Tagged"]
+__all__ = ["Kept", "Tagged"]
 
 _MARKS_KEPT = 10_000
-_ENTRY_OVERHEAD = 600
+_ENTRY_OVERHEAD = 625
 """Bytes of dicts, tuples and strings around a value; roughly, as measured with tracemalloc."""
-_TAG_OVERHEAD = 120
+_TAG_OVERHEAD = 100
+_NEW_TAG_OVERHEAD = 275
+"""More for a tag that no other value has: answers of one client each are half made of these."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -24,19 +26,36 @@ _Tag = tuple[int, str]
 """An organization and the name of one of its tags."""
 
 
-class _Kept(NamedTuple, Generic[_Value]):
-    value: _Value
-    organization_id: int
-    tags: tuple[str, ...]
-    size: int
+class Kept(Generic[_Value]):
+    """A value that is kept for as long as `there` is true, with its size and its tags.
+
+    Whoever holds on to it may serve it so long, and sets `used` then, so that it is not the
+    next to go.
+    """
+
+    __slots__ = ("organization_id", "size", "tags", "there", "used", "value")
+
+    def __init__(
+        self, value: _Value, organization_id: int, tags: tuple[str, ...], size: int
+    ) -> None:
+        self.value = value
+        self.organization_id = organization_id
+        self.tags = tags
+        self.size = size
+        self.there = True
+        self.used = True
 
 
 class Tagged(Generic[_Key, _Value]):
-    """At most `limit` bytes of values, those used least lately going first; 0 keeps none."""
+    """At most `limit` bytes of values; 0 keeps none.
+
+    Those go first that were put long ago and not used since they were last looked at to go
+    ("second chance"): to note a use costs a hit nothing then.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._kept: OrderedDict[_Key, _Kept[_Value]] = OrderedDict()
+        self._kept: OrderedDict[_Key, Kept[_Value]] = OrderedDict()
         self._by_tag: defaultdict[_Tag, set[_Key]] = defaultdict(set)
         # When each tag was last invalidated, in numbers of this process's own.
         self._marks: OrderedDict[_Tag, int] = OrderedDict()
@@ -51,12 +70,16 @@ class Tagged(Generic[_Key, _Value]):
         """Return what a value must be put with, taken before it is asked for."""
         return self._now
 
+    def find(self, key: _Key) -> Kept[_Value] | None:
+        """Return what is kept; that it is used is for the caller to say."""
+        return self._kept.get(key)
+
     def get(self, key: _Key) -> _Value | None:
-        """Return the value if it is kept."""
+        """Return the value if it is kept; it is used then."""
         kept = self._kept.get(key)
         if kept is None:
             return None
-        self._kept.move_to_end(key)
+        kept.used = True
         return kept.value
 
     def put(
@@ -76,12 +99,16 @@ class Tagged(Generic[_Key, _Value]):
         if any(self._marks.get((organization_id, tag), 0) > marker for tag in tags):
             return
         self.discard(key)
-        self._kept[key] = _Kept(value, organization_id, tags, size)
+        kept = self._kept[key] = Kept(value, organization_id, tags, size)
         self.bytes += size
         for tag in tags:
-            self._by_tag[organization_id, tag].add(key)
+            keys = self._by_tag[organization_id, tag]
+            if not keys:
+                self.bytes += _NEW_TAG_OVERHEAD
+            keys.add(key)
         while self.bytes > self._limit:
-            self.discard(next(iter(self._kept)))
+            self._let_one_go()
+        kept.used = False
 
     def drop(self, organization_id: int, tags: Iterable[str]) -> None:
         """Forget every value with one of the tags, and refuse those on their way."""
@@ -100,6 +127,8 @@ class Tagged(Generic[_Key, _Value]):
         """Forget everything, and refuse what is on its way."""
         self._now += 1
         self._floor = self._now
+        for kept in self._kept.values():
+            kept.there = False
         self._kept.clear()
         self._by_tag.clear()
         self._marks.clear()
@@ -110,6 +139,7 @@ class Tagged(Generic[_Key, _Value]):
         kept = self._kept.pop(key, None)
         if kept is None:
             return
+        kept.there = False
         self.bytes -= kept.size
         for tag in kept.tags:
             of_tag = kept.organization_id, tag
@@ -117,3 +147,14 @@ class Tagged(Generic[_Key, _Value]):
             keys.discard(key)
             if not keys:
                 del self._by_tag[of_tag]
+                self.bytes -= _NEW_TAG_OVERHEAD
+
+    def _let_one_go(self) -> None:
+        """Forget the one put longest ago, or let it be the last in turn if it was used."""
+        key = next(iter(self._kept))
+        kept = self._kept[key]
+        if kept.used:
+            kept.used = False
+            self._kept.move_to_end(key)
+        else:
+            self.discard(key)

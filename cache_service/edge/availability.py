@@ -11,20 +11,18 @@ from zoneinfo import ZoneInfo
 from booking_service.domain.opening import local_day
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.consistency import Consistency
-from cache_service.edge.availability_search import DAY, AvailabilitySearch, next_available
+from cache_service.edge.availability_search import DAY, AvailabilitySearch
 from cache_service.edge.composed import Composed, Part, end_of_day
 from cache_service.edge.declared import DeclaredReads
 from cache_service.edge.freshness import read_consistency
-from cache_service.queries.availability import AvailabilityDay, DaySlots, availability
 from cache_service.queries.roster import Roster, RosterArguments, roster
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.clock import Clock
 from service_kit.errors import AnswerTooLarge, FailedPrecondition, NotFound
-from service_kit.validation import FIRST_YEAR, LAST_YEAR, Violations
-from service_kit.values import from_date
+from service_kit.validation import Violations
 from service_kit.wire import bytes_field, varint_field
 
-__all__ = ["MAX_BARBERS", "Availability"]
+__all__ = ["MAX_BARBERS", "Availability", "serialise"]
 
 MAX_DAYS = 62
 MAX_BARBERS = 50
@@ -50,27 +48,6 @@ class Availability:
         self._reads = reads
         self._declared = declared
         self._clock = clock
-
-    async def hit(self, request: cache_service_pb2.GetAvailabilityRequest) -> Composed | None:
-        """Answer the commonest request, one barber's day with free slots, if it is a hit.
-
-        None means: not that request, or no hit; the long way then answers.
-        """
-        wanted = _plain_day(request)
-        if wanted is None:
-            return None
-        answer = await self._reads.hit(availability, wanted)
-        if answer is None:
-            return None
-        now = self._clock.now()
-        day = DaySlots.decode(answer.payload)
-        slots = {wanted.barber_id: day.bookable(wanted.date, now)}
-        following = next_available(slots)
-        if not following:
-            return None  # The next free one must be searched for.
-        self._reads.served(availability, wanted.organization_id, wanted, answer)
-        body = _serialise(slots, following, day.time_zone)
-        return Composed(body, [Part(availability, wanted, answer)], day.steady_until(now))
 
     async def compose(self, request: cache_service_pb2.GetAvailabilityRequest) -> Composed:
         """Answer any request; raises as the proto says."""
@@ -113,7 +90,7 @@ class Availability:
             parts.append(part)
         if wanted.first is None:
             until = end_of_day(now, ZoneInfo(time_zone))
-        body = _serialise(search.slots, following, time_zone)
+        body = serialise(search.slots, following, time_zone)
         return Composed(body, parts, min(until, search.until))
 
     async def _barbers(
@@ -141,7 +118,8 @@ class Availability:
         return shop.today(now), [part]
 
 
-def _serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> bytes:
+def serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> bytes:
+    """Put the response together, but for its cache_info."""
     return b"".join(
         (
             *(bytes_field(1, varint_field(1, barber) + wire) for barber, wire in slots.items()),
@@ -149,29 +127,6 @@ def _serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> byt
             bytes_field(3, time_zone.encode()),
         )
     )
-
-
-def _plain_day(request: cache_service_pb2.GetAvailabilityRequest) -> AvailabilityDay | None:
-    """Read a request that asks for one barber's day and nothing else; None if it is not sound.
-
-    What is wrong is for `_validated` to say: collecting that costs a tenth of a hit.
-    """
-    if (
-        len(request.barber_ids) != 1
-        or request.time_zone
-        or request.HasField("consistency")
-        or request.HasField("end_date")
-    ):
-        return None
-    try:
-        day = from_date(request.start_date)
-    except (ValueError, OverflowError):
-        return None
-    organization_id, service_id = request.organization_id, request.service_id
-    barber_id = request.barber_ids[0]
-    if min(organization_id, service_id, barber_id) <= 0 or not FIRST_YEAR <= day.year <= LAST_YEAR:
-        return None
-    return AvailabilityDay(organization_id, barber_id, service_id, day)
 
 
 def _validated(request: cache_service_pb2.GetAvailabilityRequest) -> _Wanted:

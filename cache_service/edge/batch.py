@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from cache_service.edge.freshness import outcome_of
 from cache_service.edge.kinds import SERVICE, Kind
@@ -79,15 +79,16 @@ class Batches:
         self._process = process.encode()
         self._draining = draining
 
-    async def near(
-        self, request: cache_service_pb2.BatchGetRequest, context: Context
-    ) -> bytes | None:
+    def near(self, raw: bytes) -> tuple[bytes, Mapping[str, object]] | None:
         """Answer a batch all of which is in memory; None: the long way then answers."""
+        try:
+            request = cache_service_pb2.BatchGetRequest.FromString(raw)
+        except DecodeError:
+            return None
         results = self._all_near(request)
         if results is None:
             return None
-        annotate(context, **_counts(results))
-        return self._response(_BATCH, results, with_tags=request.with_tags)
+        return self._response(_BATCH, results, with_tags=request.with_tags), _counts(results)
 
     async def batch_get(
         self, request: cache_service_pb2.BatchGetRequest, context: Context

@@ -72,7 +72,9 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
 
 def near_info(number: int, filled_at: float, now: float) -> bytes:
     """Serialise the `cache_info` of a response out of memory, its oldest part filled then."""
-    return bytes_field(number, _NEAR + bytes_field(2, _age(filled_at, now)))
+    age = _age(filled_at, now)
+    # By hand, since a batch has many of them: none of it has more than 127 bytes.
+    return bytes((number << 3 | 2, len(age) + 4)) + _NEAR + bytes((0x12, len(age))) + age
 
 
 def _age(filled_at: float, now: float) -> bytes:

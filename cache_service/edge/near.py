@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from cache_service.cached_reads import CachedReads
+from cache_service.coherence.memory import NearAnswer
 from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.tagged import Kept
 from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import near_info
 from cache_service.edge.kinds import Kind
@@ -35,9 +37,11 @@ class Near(NamedTuple):
     kind: Kind
     body: bytes
     until: float
+    """In seconds since the epoch."""
     organization_id: int
-    answers: list[tuple[str, Answer]]
-    queries: list[CachedQuery[Any]]
+    kept: list[Kept[NearAnswer]]
+    parts: list[tuple[CachedQuery[Any], str, Answer]]
+    """The query, key and answer of each entry."""
     filled_at: float
     tags: list[str]
     size: int
@@ -65,13 +69,11 @@ class NearResponses:
     def find(self, read: bytes) -> Near | None:
         """Return the response to a serialised read if it is still right; it counts nothing."""
         near = self._near.get(read)
-        if near is None or not self._right(read, near, self._clock.now().timestamp()):
-            return None
-        return near
+        return near if near is not None and self._right(read, near, self._time()) else None
 
     def find_all(self, reads: Iterable[bytes]) -> list[Near] | None:
         """Return the responses to all of the reads, or None; it counts nothing."""
-        now, found = self._clock.now().timestamp(), list[Near]()
+        now, found = self._time(), list[Near]()
         for read in reads:
             near = self._near.get(read)
             if near is None or not self._right(read, near, now):
@@ -81,7 +83,7 @@ class NearResponses:
 
     def serve(self, near: Near) -> bytes:
         """Count every entry of a response that was found just now, and return its bytes."""
-        for query, (key, answer) in zip(near.queries, near.answers, strict=True):
+        for query, key, answer in near.parts:
             self._reads.served(query, near.organization_id, key, answer)
         return near.body + near_info(near.kind.cache_info, near.filled_at, self._time())
 
@@ -91,15 +93,20 @@ class NearResponses:
             part.answer.outcome not in _FROM_CACHE for part in composed.parts
         ):
             return
-        answers, size = [], _OVERHEAD + len(read) + len(composed.body)
+        # The shop's clock may be another; taken after ours, so that nothing is served too long.
+        now = self._time()
+        until = now + (composed.until - self._clock.now().timestamp())
+        all_kept, parts, size = [], [], _OVERHEAD + len(read) + len(composed.body)
         organization_id: int = composed.parts[0].arguments.organization_id
         for query, arguments, answer in composed.parts:
             key = query.key(arguments)
             kept = self._reads.near(organization_id, key)
             # The very same: of another load, even the same bytes may not satisfy a token.
-            if kept is None or kept != answer._replace(outcome=Outcome.NEAR):
+            if kept is None or kept.value.answer != answer._replace(outcome=Outcome.NEAR):
                 return
-            answers.append((key, kept))
+            all_kept.append(kept)
+            parts.append((query, key, kept.value.answer))
+            until = min(until, kept.value.expires)
             size += _OVERHEAD + len(answer.payload)
         if size > self._limit * _LARGEST_SHARE:
             return
@@ -107,11 +114,11 @@ class NearResponses:
         self._near[read] = Near(
             kind=kind,
             body=composed.body,
-            until=composed.until,
+            until=until,
             organization_id=organization_id,
-            answers=answers,
-            queries=[part.query for part in composed.parts],
-            filled_at=min(answer.filled_at for _, answer in answers),
+            kept=all_kept,
+            parts=parts,
+            filled_at=min(answer.filled_at for _, _, answer in parts),
             tags=composed.tags,
             size=size,
         )
@@ -120,7 +127,7 @@ class NearResponses:
             self._discard(next(iter(self._near)))
 
     def _right(self, read: bytes, near: Near, now: float) -> bool:
-        if now < near.until and self._reads.keeps(near.organization_id, near.answers):
+        if now < near.until and self._reads.keeps(near.kept):
             self._near.move_to_end(read)
             return True
         self._discard(read)

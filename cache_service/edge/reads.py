@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from cache_service.coherence.outcome import Outcome
 from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import cache_info, outcome_of
 from cache_service.edge.kinds import Kind
@@ -16,7 +17,8 @@ from service_kit.wire import bytes_field
 
 __all__ = ["Reads"]
 
-_Near = Callable[[bytes], tuple[bytes, dict[str, object]] | None]
+_Near = Callable[[bytes], tuple[bytes, Mapping[str, object]] | None]
+_NOTES = {"outcome": Outcome.NEAR.value}
 
 
 class Reads:
@@ -35,18 +37,14 @@ class Reads:
         found: dict[str, Callable[..., Any]] = {}
         for kind in self.kinds.values():
             found[f"near_{kind.method}"] = self._near(kind)
-            found[kind.method] = self.method(kind, kind.compose)
+            found[kind.method] = self._method(kind)
         return found
 
-    def method(
-        self, kind: Kind, compose: Callable[[Any], Awaitable[Composed | None]]
-    ) -> Callable[[Message, Context], Awaitable[bytes | None]]:
-        """Make a method of what composes; None from it is passed on."""
+    def _method(self, kind: Kind) -> Callable[[Message, Context], Awaitable[bytes]]:
+        """Make a method of what composes."""
 
-        async def answer(request: Message, context: Context) -> bytes | None:
-            composed = await compose(request)
-            if composed is None:
-                return None
+        async def answer(request: Message, context: Context) -> bytes:
+            composed = await kind.compose(request)
             annotate(context, outcome=outcome_of(composed.answers).value)
             read = bytes_field(kind.number, request.SerializeToString())
             return self.finish(kind, read, composed)
@@ -61,8 +59,8 @@ class Reads:
     def _near(self, kind: Kind) -> _Near:
         number, near = kind.number, self.near
 
-        def answer(raw: bytes) -> tuple[bytes, dict[str, object]] | None:
+        def answer(raw: bytes) -> tuple[bytes, Mapping[str, object]] | None:
             found = near.find(bytes_field(number, raw))
-            return None if found is None else (near.serve(found), {"outcome": "near"})
+            return None if found is None else (near.serve(found), _NOTES)
 
         return answer

@@ -10,13 +10,13 @@ from cache_service.cached_reads import CachedReads
 from cache_service.coherence.invalidator import Invalidator
 from cache_service.coherence.watchers import Watchers
 from cache_service.database import Primary
-from cache_service.edge.availability import Availability
 from cache_service.edge.batch import Batches
 from cache_service.edge.declared import DeclaredReads
 from cache_service.edge.explain import Explain
 from cache_service.edge.invalidate import Invalidate
 from cache_service.edge.kinds import kinds
 from cache_service.edge.near import NearResponses
+from cache_service.edge.plain_day import PlainDays
 from cache_service.edge.reads import Reads
 from cache_service.edge.stats import Stats
 from cache_service.edge.warm import Warm
@@ -50,12 +50,11 @@ def make_servicer(
     known = kinds(cached, clock)
     reads = Reads(known, near, time)
     declared = DeclaredReads(cached, clock)
-    plain_days = Availability(cached, declared, clock)
     batches = Batches(reads, process, draining)
     return SimpleNamespace(
         **reads.methods(),
-        fast_GetAvailability=reads.method(known["get_availability"], plain_days.hit),
-        fast_BatchGet=batches.near,
+        fast_GetAvailability=PlainDays(cached, reads, known["get_availability"], clock).hit,
+        near_BatchGet=batches.near,
         BatchGet=batches.batch_get,
         Lookup=batches.lookup,
         Watch=Watch(watchers, process).watch,

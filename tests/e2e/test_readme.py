@@ -21,7 +21,7 @@ from tests.support.stack import System
 
 README = (ROOT / "README.md").read_text()
 PROCESSES: tuple[type[ProcessSettings], ...] = (CacheSettings, BookingSettings)
-METRIC = re.compile(r"\b(?:grpc_server|chairside_cache|chairside_booking)_[a-z_]+")
+METRIC = re.compile(r"\b(?:asyncio|grpc_server|chairside_cache|chairside_booking)_[a-z_]+")
 
 
 @dataclass(frozen=True, slots=True)

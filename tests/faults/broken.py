@@ -128,7 +128,9 @@ def _fill(broken: Broken) -> object:
         share: bool = True,
     ) -> list[Answer]:
         if broken(_GUARDS_AFTER_DATA):
-            return await _load_then_claim(self._store, found.era, organization_id, reads, load)
+            return await _load_then_claim(
+                self._parts.store, found.era, organization_id, reads, load
+            )
         return await intact(self, organization_id, reads, load, found, share=share)
 
     return fill

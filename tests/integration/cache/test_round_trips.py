@@ -12,11 +12,13 @@ import pytest
 
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.authority import Standing, bound
+from cache_service.coherence.expiry import Expiry
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.ports import Loaded
+from cache_service.coherence.pushes import Pushes
 from cache_service.coherence.reader import Reader
 from cache_service.edge.batch import Batches
 from cache_service.edge.kinds import kinds
@@ -87,14 +89,15 @@ async def _process(opened: Opened) -> _Process:
     lease.renew(Standing(era.database, era.epoch, store, 1, {}, "1:1:"), 0.0)
     memory = Memory(10_000_000, lambda: 0.0)
     gate = LoadGate(8, share=8, queue=1000, patience=5.0)
-    filler = Filler(opened.unbound, memory, counts, gate, lambda: 0.0)
+    expiry = Expiry(lambda: 0.0, lambda: 0.5, 0.0)
+    filler = Filler(opened.unbound, memory, counts, gate, expiry, Pushes())
     reader = Reader(
         store=opened.unbound,
         memory=memory,
         lease=lease,
         observer=counts,
         filler=filler,
-        time=lambda: 0.0,
+        expiry=expiry,
     )
     cached = CachedReads(reader, primary, {})  # type: ignore[arg-type]
     clock: Clock = SimpleNamespace(now=lambda: NOW)  # type: ignore[assignment]

@@ -1,13 +1,15 @@
 """Memory keeps what is right, as much as it may, and nothing that came too late."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from cache_service.coherence.era import Era
-from cache_service.coherence.memory import _MARKS_KEPT, Memory
+from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Read
+from cache_service.coherence.tagged import _MARKS_KEPT
 from tests.unit.coherence.fakes import read_of
 
 ERA = Era("database", "epoch", "server")
@@ -134,3 +136,39 @@ def test_without_room_nothing_is_kept() -> None:
     kept = _Kept(limit=0)
     kept.put(ONE)
     assert len(kept.memory) == 0
+
+
+def test_what_was_used_outlives_what_was_not() -> None:
+    """Of three where two have room, the one goes that nobody asked for since it was put."""
+    kept = _Kept(limit=4000)
+    sizes = bytes(500)
+    for read in (ONE, TWO):
+        kept.put(read, payload=sizes)
+    assert kept.has(ONE)
+    kept.put(read_of("three", "day:3"), payload=sizes)
+    assert kept.has(ONE)
+    assert not kept.has(TWO)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda kept: kept.memory.drop(1, ["day:1"]),
+        lambda kept: kept.memory.forget(),
+        lambda kept: kept.put(ONE),
+        lambda kept: [kept.put(read_of(f"r{n}", "day:2"), payload=bytes(500)) for n in range(9)],
+        lambda kept: kept.has(ONE, ERA._replace(epoch="another")),
+    ],
+    ids=["dropped", "forgotten", "replaced", "driven out", "of another era"],
+)
+def test_what_is_held_on_to_says_when_it_is_kept_no_more(end: Callable[[_Kept], object]) -> None:
+    """Whoever found it may serve it until then, without asking for it again."""
+    kept = _Kept(limit=4000)
+    kept.put(ONE)
+    found = kept.memory.find(ERA, 1, ONE.key)
+    assert found is not None
+    kept.memory.drop(1, ["day:2"])
+    kept.put(TWO)
+    assert found.there, "another's end is not its own"
+    end(kept)
+    assert not found.there

@@ -32,7 +32,7 @@ class Servicer:
         kind = Kind("GetSchedule", 3, 5, self._compose)
         near = NearResponses(None, 0, SystemClock(), lambda: 0.0)  # type: ignore[arg-type]
         batches = Batches(Reads({"get_schedule": kind}, near, lambda: 0.0), "me", asyncio.Event())
-        self.BatchGet, self.fast_BatchGet = batches.batch_get, batches.near
+        self.BatchGet, self.near_BatchGet = batches.batch_get, batches.near
         self.Lookup = batches.lookup
 
     async def _compose(self, request: Any) -> Composed:
