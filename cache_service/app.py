@@ -31,9 +31,9 @@ from cache_service.settings import Settings
 from cache_service.stores.authority import PostgresAuthority
 from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.calls import deadline
 from service_kit.clock import elapsed
 from service_kit.process import Application, Runtime
-from service_kit.rpc import deadline
 from service_kit.settings import SettingsError
 
 __all__ = ["build", "check_ttls"]

@@ -32,8 +32,8 @@ from cache_service.stores.redis.connection import MultiplexedConnection
 from cache_service.stores.redis.sentinel import locate_by
 from cache_service.stores.redis.store import RedisStore
 from cache_service.telemetry.counts import Counts
+from service_kit.calls import deadline
 from service_kit.clock import elapsed
-from service_kit.rpc import deadline
 
 __all__ = ["CoherentCache", "open_cache"]
 

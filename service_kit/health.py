@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from grpc_health.v1 import health_pb2
 
+from service_kit.calls import Context
 from service_kit.errors import NotFound
-from service_kit.rpc import Context
 
 __all__ = ["SERVICE", "Health"]
 

@@ -22,11 +22,12 @@ from grpc_reflection.v1alpha import reflection
 from service_kit import health, logs
 from service_kit.access_log import AccessLog, standard_output
 from service_kit.boundary import refuse_unknown_methods
+from service_kit.calls import Calls
 from service_kit.clock import Clock, SystemClock
 from service_kit.errors import LARGEST_ANSWER
 from service_kit.line import Line
 from service_kit.metrics import Metrics, collect_tasks
-from service_kit.rpc import Calls, register
+from service_kit.rpc import register
 from service_kit.settings import ProcessSettings, SettingsError, describe, split_address
 from service_kit.starting import StartError, before, cannot_listen, open_metrics, stop_signal
 

@@ -11,7 +11,7 @@ from booking_service.use_cases import catalogue as use_cases
 from booking_service.use_cases.catalogue import Change, NewClient, NewService
 from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.cache.v1 import types_pb2 as types
-from service_kit.rpc import Context
+from service_kit.calls import Context
 from service_kit.validation import Violations
 
 __all__ = ["MAX_DURATION", "MAX_NAME", "Catalogue"]

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from booking_service.use_cases.idempotency import Request
 from booking_service.use_cases.mutations import Mutations
 from booking_service.use_cases.transaction import Transaction
-from service_kit.rpc import Context, remaining
+from service_kit.calls import Context, remaining
 from service_kit.validation import Violations
 
 __all__ = ["Mutating", "checked", "etag", "given"]

@@ -4,8 +4,8 @@ from typing import NoReturn
 
 import grpc
 
+from service_kit.calls import Context
 from service_kit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
-from service_kit.rpc import Context
 from service_kit.status import DETAILS_KEY
 
 __all__ = ["pass_on"]

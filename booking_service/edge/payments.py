@@ -12,7 +12,7 @@ from booking_service.use_cases.payments import (
     refund_payment,
 )
 from chairside.booking.v1 import booking_service_pb2 as pb
-from service_kit.rpc import Context
+from service_kit.calls import Context
 from service_kit.validation import Violations
 
 __all__ = ["Payments"]

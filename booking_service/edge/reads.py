@@ -11,7 +11,7 @@ from booking_service.edge.passing import pass_on
 from booking_service.use_cases.reading import Reads
 from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.rpc import Context, remaining
+from service_kit.calls import Context, remaining
 from service_kit.validation import Violations
 
 __all__ = ["CacheReader", "Reading"]

@@ -19,7 +19,7 @@ from booking_service.use_cases.schedules import (
 )
 from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.cache.v1.types_pb2 import LocalPeriod
-from service_kit.rpc import Context
+from service_kit.calls import Context
 from service_kit.validation import Violations
 from service_kit.values import from_periods
 

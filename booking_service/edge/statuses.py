@@ -9,7 +9,7 @@ from booking_service.edge import messages
 from booking_service.edge.mutating import Mutating, checked, etag
 from booking_service.use_cases.statuses import Step, advance
 from chairside.booking.v1 import booking_service_pb2 as pb
-from service_kit.rpc import Context
+from service_kit.calls import Context
 from service_kit.validation import Violations
 
 __all__ = ["MAX_REASON", "Statuses"]

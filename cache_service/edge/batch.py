@@ -15,9 +15,9 @@ from cache_service.edge.kinds import SERVICE, Kind
 from cache_service.edge.reads import Reads
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.boundary import known_error
+from service_kit.calls import Context, annotate, remaining
 from service_kit.errors import LARGEST_ANSWER, AnswerTooLarge, DeadlineExceeded
 from service_kit.exchange import exchange
-from service_kit.rpc import Context, annotate, remaining
 from service_kit.status import status_of
 from service_kit.validation import Violations
 from service_kit.wire import bytes_field

@@ -13,8 +13,8 @@ from cache_service.coherence.peers import Peers
 from cache_service.edge.freshness import source_of
 from cache_service.edge.kinds import kinds
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.calls import Context
 from service_kit.clock import Clock
-from service_kit.rpc import Context
 from service_kit.validation import Violations
 
 __all__ = ["Explain", "Explaining"]

@@ -11,8 +11,8 @@ from cache_service.invalidation.changes import tags_by_organization
 from cache_service.invalidation.checks import check
 from cache_service.invalidation.rules import tags_of_scope
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.calls import Context
 from service_kit.errors import Unavailable
-from service_kit.rpc import Context
 from service_kit.validation import Violations
 
 __all__ = ["Invalidate"]

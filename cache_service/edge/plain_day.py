@@ -19,8 +19,8 @@ from cache_service.edge.kinds import Kind
 from cache_service.edge.reads import Reads
 from cache_service.queries.availability import AvailabilityDay, DaySlots, availability
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.calls import Context, annotate
 from service_kit.clock import Clock
-from service_kit.rpc import Context, annotate
 from service_kit.validation import FIRST_YEAR, LAST_YEAR
 from service_kit.values import from_date
 from service_kit.wire import bytes_field

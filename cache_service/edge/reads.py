@@ -12,7 +12,7 @@ from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import cache_info, outcome_of
 from cache_service.edge.kinds import Kind
 from cache_service.edge.near import NearResponses
-from service_kit.rpc import Context, annotate
+from service_kit.calls import Context, annotate
 from service_kit.wire import bytes_field
 
 __all__ = ["Reads"]

@@ -9,7 +9,7 @@ from cache_service.coherence.ports import StoreUnavailableError
 from cache_service.stores.redis.store import RedisStore
 from cache_service.telemetry.counts import Counts, QueryCounts
 from chairside.cache.v1 import cache_service_pb2
-from service_kit.rpc import Context
+from service_kit.calls import Context
 from service_kit.validation import Violations
 
 __all__ = ["Stats"]

@@ -12,9 +12,9 @@ from cache_service.edge.declared import DeclaredReads
 from cache_service.queries.availability import AvailabilityDay, availability
 from cache_service.queries.roster import Roster, RosterArguments, roster
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.calls import Context
 from service_kit.clock import Clock
 from service_kit.errors import FailedPrecondition, NotFound
-from service_kit.rpc import Context
 from service_kit.validation import Violations
 
 __all__ = ["Warm"]

@@ -8,8 +8,8 @@ from cache_service.coherence.watchers import Told, WatchEnded, Watchers
 from cache_service.edge.invalidate import MAX_TAG_LENGTH
 from cache_service.invalidation.tags import SCOPE
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.calls import Context
 from service_kit.errors import Unavailable
-from service_kit.rpc import Context
 from service_kit.validation import Violations
 
 __all__ = ["Watch"]

@@ -6,7 +6,7 @@ from typing import Any
 from cache_service.client.reads import READS
 from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.boundary import known_error
-from service_kit.rpc import Context
+from service_kit.calls import Context
 from service_kit.status import status_of
 
 __all__ = ["batch_get"]

@@ -12,8 +12,9 @@ from google.rpc import error_details_pb2, status_pb2
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.access_log import AccessLog
 from service_kit.boundary import refuse_unknown_methods
+from service_kit.calls import Calls
 from service_kit.metrics import Metrics
-from service_kit.rpc import Calls, register
+from service_kit.rpc import register
 from service_kit.status import DETAILS_KEY
 
 __all__ = ["SERVICE", "Served", "details_of", "serve_here"]

@@ -29,8 +29,9 @@ from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from chairside.cache.v1.types_pb2 import LocalPeriod, WeekdayHours
 from service_kit.access_log import AccessLog
+from service_kit.calls import Calls
 from service_kit.metrics import Metrics
-from service_kit.rpc import Calls, register
+from service_kit.rpc import register
 from tests.support.stack import Database
 
 if TYPE_CHECKING:

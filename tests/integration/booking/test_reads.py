@@ -15,9 +15,10 @@ from chairside.cache.v1 import analytics_pb2 as analytics
 from chairside.cache.v1 import cache_service_pb2 as cache
 from chairside.cache.v1 import types_pb2 as types
 from service_kit.access_log import AccessLog
+from service_kit.calls import Calls, Context, remaining
 from service_kit.errors import FailedPrecondition, InvalidArgument, Unavailable, Violation
 from service_kit.metrics import Metrics
-from service_kit.rpc import Calls, Context, register, remaining
+from service_kit.rpc import register
 from tests.integration.booking.house import (
     MONDAY,
     House,

@@ -11,8 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 from cache_service.client import CacheClient
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1 import types_pb2
+from service_kit.calls import Context
 from service_kit.errors import Unavailable
-from service_kit.rpc import Context
 from tests.support.batching import batch_get
 from tests.support.grpc_server import serve_here
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from service_kit import rpc
+from service_kit import calls
 from tests.support.grpc_server import SERVICE, details_of, serve_here
 from tests.support.waiting import eventually
 
@@ -24,7 +24,7 @@ class Servicer:
         self.closed = asyncio.Event()
 
     async def Lookup(
-        self, requests: AsyncIterator[Any], context: rpc.Context
+        self, requests: AsyncIterator[Any], context: calls.Context
     ) -> AsyncIterator[bytes]:
         """Answer each at once."""
         count = 0
@@ -35,7 +35,7 @@ class Servicer:
                 count += 1
                 yield request.SerializeToString()
         finally:
-            rpc.annotate(context, answered=count)
+            calls.annotate(context, answered=count)
             self.closed.set()
 
 

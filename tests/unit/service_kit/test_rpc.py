@@ -10,7 +10,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from service_kit import rpc
+from service_kit import calls
 from service_kit.errors import LARGEST_ANSWER, NotFound
 from tests.support.grpc_server import SERVICE, details_of, serve_here
 
@@ -28,7 +28,7 @@ class Servicer:
         self.remaining = 0.0
         self.until = 0.0
 
-    async def GetAvailability(self, request: Any, _context: rpc.Context) -> Any:
+    async def GetAvailability(self, request: Any, _context: calls.Context) -> Any:
         """Raise what nobody expects."""
         raise RuntimeError(SECRET)
 
@@ -38,23 +38,23 @@ class Servicer:
             raise RuntimeError(SECRET)
         return (b"near", {"outcome": "near"}) if raw == b"\x08\x05" else None
 
-    async def fast_GetSchedule(self, raw: bytes, context: rpc.Context) -> bytes | None:
+    async def fast_GetSchedule(self, raw: bytes, context: calls.Context) -> bytes | None:
         """Answer for shop 1, fail for shop 2, leave the rest to the slow path."""
         if raw == b"\x08\x01":
-            rpc.annotate(context, outcome="hit")
+            calls.annotate(context, outcome="hit")
             return b"fast"
         if raw == b"\x08\x02":
             raise RuntimeError(SECRET)
         return None
 
-    async def GetSchedule(self, _request: Any, context: rpc.Context) -> bytes:
+    async def GetSchedule(self, _request: Any, context: calls.Context) -> bytes:
         """Answer slowly."""
-        rpc.annotate(context, outcome="load")
-        self.remaining = rpc.remaining(context)
-        self.until = rpc.deadline() - asyncio.get_running_loop().time()
+        calls.annotate(context, outcome="load")
+        self.remaining = calls.remaining(context)
+        self.until = calls.deadline() - asyncio.get_running_loop().time()
         return b"slow"
 
-    async def GetUserData(self, _request: Any, _context: rpc.Context) -> bytes:
+    async def GetUserData(self, _request: Any, _context: calls.Context) -> bytes:
         """Wait for a word; clean up for as long as it takes."""
         self.entered.set()
         try:
@@ -66,12 +66,12 @@ class Servicer:
             raise
         return b"waited"
 
-    async def ListBarbers(self, _request: Any, _context: rpc.Context) -> bytes:
+    async def ListBarbers(self, _request: Any, _context: calls.Context) -> bytes:
         """Know nobody."""
         kind = "barber"
         raise NotFound(kind, 7)
 
-    async def Watch(self, request: Any, _context: rpc.Context) -> AsyncIterator[bytes]:
+    async def Watch(self, request: Any, _context: calls.Context) -> AsyncIterator[bytes]:
         """Send two messages, then fail."""
         yield b"one"
         yield b"two"
@@ -151,7 +151,7 @@ async def test_the_callers_own_deadline_is_passed_on() -> None:
         await served.call("GetSchedule", timeout=7)
     assert 5 < servicer.remaining < 7.1  # gRPC rounds up, by some milliseconds
     assert servicer.until == pytest.approx(servicer.remaining, abs=0.1)
-    assert rpc.deadline() == inf  # outside of any call
+    assert calls.deadline() == inf  # outside of any call
 
 
 async def test_methods_that_are_not_there_are_refused_with_a_reason() -> None:
@@ -176,7 +176,7 @@ async def test_an_answer_that_nobody_would_take_is_refused_with_a_reason() -> No
     """Above 4 MiB FAILED_PRECONDITION with its details; 4 MiB themselves are answered."""
 
     class Large(Servicer):
-        async def ListBarbers(self, request: Any, _context: rpc.Context) -> bytes:
+        async def ListBarbers(self, request: Any, _context: calls.Context) -> bytes:
             """Answer with as many bytes as the number of the shop, and 4 MiB."""
             return bytes(LARGEST_ANSWER + request.organization_id)
 

@@ -1,0 +1,134 @@
+"""What is common to the calls of a process: limits, deadlines, what is counted and logged."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from math import inf
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from service_kit.access_log import AccessLog, Call
+from service_kit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from service_kit.leftovers import Leftovers
+from service_kit.metrics import CallCounter, Metrics
+
+__all__ = ["Calls", "Context", "annotate", "deadline", "remaining"]
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_Unary = Callable[[Any, Context], Awaitable[Any]]
+
+_DEFAULT_DEADLINE = 10.0
+_MAX_DEADLINE = 30.0
+
+# On the event loop's clock; set for calls that took the slow path.
+_deadline: ContextVar[float] = ContextVar("deadline")
+_notes: ContextVar[dict[str, object]] = ContextVar("notes")
+
+
+def remaining(context: Context, margin: float = 0.0) -> float:
+    """Return the seconds left of the call's deadline or its cap, less `margin`; never below 0.
+
+    Deadlines do not propagate: pass this to every outgoing call.
+    """
+    end = _deadline.get(None)
+    if end is not None:
+        return max(0.0, end - asyncio.get_running_loop().time() - margin)
+    left: float | None = context.time_remaining()
+    return max(0.0, (_DEFAULT_DEADLINE if left is None else min(left, _MAX_DEADLINE)) - margin)
+
+
+def deadline() -> float:
+    """Return when the call at hand ends, on the event loop's clock; infinite outside of one."""
+    return _deadline.get(inf)
+
+
+def annotate(_context: Context, **fields: object) -> None:
+    """Add fields to the call's line in the access log, such as the kind of a hit."""
+    if (notes := _notes.get(None)) is None:
+        _notes.set(fields)
+    else:
+        notes.update(fields)
+
+
+class Calls:
+    """Know what is common to the calls of a process: metrics, log, limits (in seconds, calls)."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        access_log: AccessLog,
+        *,
+        default_deadline: float = _DEFAULT_DEADLINE,
+        max_deadline: float = _MAX_DEADLINE,
+        max_open: int = 1000,
+    ) -> None:
+        self.metrics = metrics
+        self.access_log = access_log
+        self.default_deadline = default_deadline
+        self.max_deadline = max_deadline
+        self.max_open = max_open
+        self.leftovers = Leftovers()
+        self.refused = 0
+        self._draining = False
+
+    def drain(self) -> None:
+        """Refuse every call from now on; those that are open go on."""
+        self._draining, self.max_open = True, 0
+
+    def open(self) -> None:
+        """Count a call in; refuse it above the limit, and in the drain."""
+        self.metrics.open_calls += 1
+        if self.metrics.open_calls > self.max_open:
+            self.refused += 1
+            if self._draining:
+                reason, message = "DRAINING", "this process is about to end"
+                raise Unavailable(reason, message)
+            reason, message = "TOO_MANY_CALLS", "this process handles as many calls as it may"
+            raise ResourceExhausted(reason, message, retry_after=0.5, limit=self.max_open)
+
+    def close(  # noqa: PLR0917 - what a call was
+        self,
+        counter: CallCounter,
+        path: str,
+        code: int,
+        started: float,
+        context: Context,
+        notes: Mapping[str, object] | None = None,
+    ) -> None:
+        """Count a call out and write its line, with the notes or what was annotated."""
+        self.metrics.open_calls -= 1
+        seconds = time.perf_counter() - started
+        counter.count(code, seconds)
+        request_id = ""
+        for key, value in context.invocation_metadata() or ():
+            if key == "x-request-id":
+                request_id = str(value)[:128]
+        notes = _notes.get(None) if notes is None else notes
+        self.access_log.add(Call(time.time(), path, code, seconds, request_id, notes))
+
+    async def within_deadline(self, handler: _Unary, request: Message, context: Context) -> Any:  # noqa: ANN401 - message or bytes
+        """Await the handler, at most until the deadline or its cap."""
+        now = asyncio.get_running_loop().time()
+        left: float | None = context.time_remaining()
+        if left is not None and left <= self.max_deadline:
+            # gRPC itself cancels us then, and the client no longer waits: no timer of ours.
+            _deadline.set(now + left)
+            return await handler(request, context)
+        allowed = self.default_deadline if left is None else self.max_deadline
+        _deadline.set(now + allowed)
+        if _notes.get(None) is None:
+            _notes.set({})  # shared with the task, whose own settings we would not see
+        # In a task: its cleaning up (two seconds, with a frozen server) keeps no caller waiting.
+        task = asyncio.ensure_future(handler(request, context))
+        try:
+            done, _ = await asyncio.wait((task,), timeout=allowed)
+        except asyncio.CancelledError:
+            self.leftovers.cancel(task)
+            raise
+        if not done:
+            self.leftovers.cancel(task)
+            raise DeadlineExceeded(allowed)
+        return task.result()
