@@ -64,13 +64,13 @@ class Availability:
 
     async def _compose(self, wanted: _Wanted, consistency: Consistency) -> Composed:
         now, until = self._clock.now(), math.inf
-        whom = self._barbers(wanted, consistency)
-        when = self._first_day(wanted, now, consistency)
         if wanted.barber_ids or wanted.first is not None:
-            (barber_ids, roster_part), (first, shop_part) = await whom, await when
+            barber_ids, roster_part = await self._barbers(wanted, consistency)
+            first, shop_part = await self._first_day(wanted, now, consistency)
         else:  # Both may read: together, so that it is one round trip.
-            found = await asyncio.gather(whom, when)
-            (barber_ids, roster_part), (first, shop_part) = found
+            (barber_ids, roster_part), (first, shop_part) = await asyncio.gather(
+                self._barbers(wanted, consistency), self._first_day(wanted, now, consistency)
+            )
         parts = [*roster_part, *shop_part]
         search = AvailabilitySearch(
             self._reads,

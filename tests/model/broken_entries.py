@@ -49,7 +49,7 @@ class MarkerlessMemory(Memory):
 
     def put(self, era: Era, _marker: int, *what: Any) -> None:
         """Keep the answer as if it had been asked for just now."""
-        super().put(era, self._now, *what)
+        super().put(era, self.marker(), *what)
 
 
 class DataFirstFiller(Filler):

@@ -71,7 +71,7 @@ class TakesAnyMemory(Reader):
     ) -> list[Answer]:
         """Answer from memory if all is there."""
         near = [self.near(organization_id, read.key) for read in reads]
-        found = [answer for answer in near if answer is not None]
+        found = [kept.value.answer for kept in near if kept is not None]
         if len(found) == len(reads) and not consistency.full:
             return found
         return await super().read(organization_id, reads, load, consistency)

@@ -181,8 +181,11 @@ class Process:
             return await self.primary.load([asked[position] for position in wanted])
 
         if short and len(reads) == 1 and consistency == Consistency.DEFAULT:
-            answer = self.reader.near(ORGANIZATION, reads[0].key)
-            answer = answer or await self.reader.hit(ORGANIZATION, reads[0], load)
+            kept = self.reader.near(ORGANIZATION, reads[0].key)
+            if kept is not None and self.reader.keeps([kept]):
+                answer: Answer | None = kept.value.answer
+            else:
+                answer = await self.reader.hit(ORGANIZATION, reads[0], load)
             if answer is not None:
                 self.reader.served(ORGANIZATION, reads[0].query, answer.outcome)
                 return [answer]
