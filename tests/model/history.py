@@ -107,9 +107,10 @@ def _after_all(scene: Scene) -> None:
             scene.unwell.append(f"not well after all: outbox {sorted(scene.database.outbox)}")
             return
         scene.world.run(scene.world.now + 0.05)
-    # A change that is still being applied may cost another miss.
+    # A change that is still being applied may cost another miss, and the load lock of one that
+    # died keeps who would load waiting for its lease.
     missing = {process.name for process in scene.processes}
-    for _ in range(10):
+    for _ in range(40):
         hits: set[str] = set()
         for process in scene.processes:
             process.do(partial(_hit, process, hits))
