@@ -23,7 +23,7 @@ from tests.integration.cache.pair import MONDAY, Pair, everything_of
 from tests.integration.cache.shops import Shop, open_shop
 from tests.support.waiting import eventually
 
-SECONDS = float(os.environ.get("CANCELLING_SECONDS", "60"))
+SECONDS = float(os.environ.get("CANCELLING_SECONDS", "20"))
 READERS, BOOKERS = 40, 10
 LOAD_POOL = 8
 POOLS = LOAD_POOL + 2 + 2 + 1
