@@ -138,7 +138,7 @@ class _Callers:
 async def test_callers_that_hang_up_leave_nothing_behind(
     pair: Pair, held_shop: Shop, booking: ServiceProcess
 ) -> None:
-    """For a minute half of all callers hang up: no task, call, load, place or connection stays."""
+    """For a while half of all callers hang up: no task, call, load, place or connection stays."""
     shops = [held_shop, await open_shop(pair.connection)]
     add = "INSERT INTO clients (organization_id, name) VALUES ($1, 'C') RETURNING id"
     clients = [await pair.connection.fetchval(add, shop.organization_id) for shop in shops]
