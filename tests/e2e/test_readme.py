@@ -20,6 +20,8 @@ from tests.e2e.programs import ROOT, run, scrape
 from tests.support.stack import System
 
 README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+METRICS = (ROOT / "docs/metrics.md").read_text()
 PROCESSES: tuple[type[ProcessSettings], ...] = (CacheSettings, BookingSettings)
 METRIC = re.compile(r"\b(?:asyncio|grpc_server|chairside_cache|chairside_booking)_[a-z_]+")
 
@@ -126,9 +128,9 @@ def variable(cls: type[ProcessSettings], field: str) -> str:
     return ("CHAIRSIDE_" if field in SHARED else cls.prefix) + field.upper()
 
 
-def rows() -> Iterator[tuple[list[str], str]]:
-    """Read the table of settings: each row's variables in full, and its defaults."""
-    for line in README.splitlines():
+def rows(page: str) -> Iterator[tuple[list[str], str]]:
+    """Read a page's table of settings: each row's variables in full, and its defaults."""
+    for line in page.splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
         if len(cells) != 3 or not re.search(r"CHAIRSIDE_|…_", cells[0]):
             continue
@@ -139,20 +141,24 @@ def rows() -> Iterator[tuple[list[str], str]]:
         yield names, cells[1]
 
 
-def test_the_readme_names_every_setting_and_no_other() -> None:
+def test_every_setting_is_documented_and_no_other() -> None:
     """Every variable of both processes, `…_X` standing for both; and no misspelt one anywhere."""
     known = {variable(cls, field) for cls in PROCESSES for field in cls.model_fields}
-    named = [name for names, _ in rows() for name in names]
+    named = [name for names, _ in rows(CONFIGURATION) for name in names]
     assert sorted(named) == sorted(known)
-    anywhere = set(re.findall(r"CHAIRSIDE_[A-Z_]*[A-Z]", README))
+    anywhere = set(re.findall(r"CHAIRSIDE_[A-Z_]*[A-Z]", README + CONFIGURATION))
     assert anywhere <= known
 
 
-def test_the_readme_tells_the_defaults() -> None:
-    """Each default stands in its variable's row."""
-    told = {name: default for names, default in rows() for name in names}
+@pytest.mark.parametrize("page", [README, CONFIGURATION], ids=["README", "configuration"])
+def test_the_defaults_are_told(page: str) -> None:
+    """Each default stands in its variable's row; the README names some of the settings."""
+    told = {name: default for names, default in rows(page) for name in names}
+    assert told
     for cls in PROCESSES:
         for field, info in cls.model_fields.items():
+            if page is README and variable(cls, field) not in told:
+                continue
             cell = told[variable(cls, field)]
             if info.is_required():
                 assert cell == "required"
@@ -169,14 +175,14 @@ def test_the_readme_tells_the_defaults() -> None:
                 assert str(default) in cell, field
 
 
-async def test_the_readme_names_every_metric_and_no_other(town: System) -> None:
-    """What both processes export stands in the section on metrics, and no other name does."""
+async def test_every_metric_is_documented_and_no_other(town: System) -> None:
+    """What both processes export stands in the page on metrics, and no other name does."""
     exported = set()
     for process in (town.cache, town.booking):
         exported |= set(re.findall(r"^# TYPE (\S+)", await scrape(process), re.MULTILINE))
-    section = README.partition("## Metrics")[2].partition("\n## ")[0]
-    assert set(METRIC.findall(section)) == exported
-    assert all(f"`{outcome.value}`" in section for outcome in Outcome)
+    assert set(METRIC.findall(METRICS)) == exported
+    assert set(METRIC.findall(README)) <= exported
+    assert all(f"`{outcome.value}`" in METRICS for outcome in Outcome)
 
 
 def test_the_readme_is_short() -> None:
