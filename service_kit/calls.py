@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from math import inf
 from typing import Any
@@ -15,9 +15,11 @@ from service_kit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from service_kit.leftovers import Leftovers
 from service_kit.metrics import CallCounter, Metrics
 
-__all__ = ["Calls", "Context", "annotate", "deadline", "remaining"]
+__all__ = ["Calls", "Context", "Metadata", "annotate", "deadline", "remaining"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Metadata = Sequence[tuple[str, str | bytes]]
+"""Of a call, as its client sent it: keys in lower case, bytes where the key ends in -bin."""
 _Unary = Callable[[Any, Context], Awaitable[Any]]
 
 _DEFAULT_DEADLINE = 10.0
@@ -95,7 +97,7 @@ class Calls:
         path: str,
         code: int,
         started: float,
-        context: Context,
+        metadata: Metadata,
         notes: Mapping[str, object] | None = None,
     ) -> None:
         """Count a call out and write its line, with the notes or what was annotated."""
@@ -103,7 +105,7 @@ class Calls:
         seconds = time.perf_counter() - started
         counter.count(code, seconds)
         request_id = ""
-        for key, value in context.invocation_metadata() or ():
+        for key, value in metadata:
             if key == "x-request-id":
                 request_id = str(value)[:128]
         notes = _notes.get(None) if notes is None else notes

@@ -222,13 +222,16 @@ async def test_what_is_near_is_answered_first() -> None:
 
 
 async def test_the_log_has_the_callers_request_id_as_text_only() -> None:
-    """A request id cannot forge a line."""
+    """A request id cannot forge a line; a stream has its own as well as a unary call."""
     async with serve_here(Servicer()) as served:
         call = served.channel.unary_unary(f"/{SERVICE.full_name}/GetSchedule")
         await call(b"\x08\x01", metadata=(("x-request-id", 'a", "code": "FORGED'),))
-    (line,) = served.log.getvalue().splitlines()
-    assert json.loads(line)["request_id"] == 'a", "code": "FORGED'
-    assert json.loads(line)["code"] == "OK"
+        watch = served.channel.unary_stream(f"/{SERVICE.full_name}/Watch")
+        assert len([one async for one in watch(b"", metadata=(("x-request-id", "w"),))]) == 2
+        await call(b"\x08\x01")
+    lines = [json.loads(line) for line in served.log.getvalue().splitlines()]
+    assert [line.get("request_id") for line in lines] == ['a", "code": "FORGED', "w", None]
+    assert [line["code"] for line in lines] == ["OK"] * 3
 
 
 async def test_streams_pass_the_same_boundary() -> None:
