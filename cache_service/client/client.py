@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from cache_service.client.calling import Calls
 from cache_service.client.joining import Joiner
 from cache_service.client.near import Near
-from cache_service.client.reads import READS, Read
+from cache_service.client.reads import OF_REQUESTS, READS, Read
 from cache_service.client.remembered import Tokens
 from cache_service.client.watching import Watcher
 from chairside.cache.v1 import cache_service_pb2 as pb
@@ -102,6 +102,13 @@ class CacheClient:
         anyway. More than one at a time cannot be carried: such reads go to the database.
         """
         self._tokens.saw(organization_id, token)
+
+    def read(self, request: Message, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Make any read of the contract, which its request's type tells, with its own response.
+
+        The methods below are the same with their types. KeyError: it is no read's request.
+        """
+        return self._read(OF_REQUESTS[request.DESCRIPTOR.full_name], request, timeout)
 
     def get_availability(
         self, request: pb.GetAvailabilityRequest, timeout: float | None = None

@@ -10,12 +10,12 @@ from google.protobuf.message_factory import GetMessageClass
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 
-__all__ = ["READS", "Read"]
+__all__ = ["OF_REQUESTS", "READS", "Read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A method that reads: its `name`, and the field of a batch that carries it.
+    """A method that reads: its `name`, its `request`'s type, and its field in a batch.
 
     `mark` tells it apart in keys, `consistency` is the number of the request's field of
     that name, `cache_info` of the response's; `parse` makes the response of its bytes.
@@ -24,6 +24,7 @@ class Read:
     """
 
     name: str
+    request: str
     field: str
     number: int
     mark: bytes
@@ -41,6 +42,7 @@ def _reads() -> Mapping[str, Read]:
         if field is not None:
             found[field.name] = Read(
                 name=method.name,
+                request=method.input_type.full_name,
                 field=field.name,
                 number=field.number,
                 mark=bytes((field.number,)),
@@ -54,3 +56,6 @@ def _reads() -> Mapping[str, Read]:
 
 READS = _reads()
 """By their fields in a batch, which are named as this client's methods are."""
+
+OF_REQUESTS = {read.request: read for read in READS.values()}
+"""By the full names of their requests' types."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from google.protobuf.descriptor import Descriptor
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.descriptor import MethodDescriptor
 
 from cache_service.cached_reads import CachedReads
 from cache_service.edge.analytics import Analytics
@@ -19,6 +19,10 @@ from service_kit.clock import Clock
 __all__ = ["SERVICE", "Kind", "kinds"]
 
 SERVICE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"]
+_CACHE_INFO = "cache_info"
+"""Who answers with it, reads."""
+_FIELDS = {field.message_type: field for field in cache_service_pb2.BatchRead.DESCRIPTOR.fields}
+"""By their requests' types."""
 
 
 class Kind(NamedTuple):
@@ -38,6 +42,7 @@ def kinds(reads: CachedReads, clock: Clock) -> dict[str, Kind]:
     """Return every kind, answered over `reads`, by its field in BatchRead and ExplainRequest.
 
     Declared queries bring their own answers; those that put several together are named here.
+    LookupError says what a query or a method of the contract lacks, and where.
     """
     declared = DeclaredReads(reads, clock)
     queries = by_rpc(discover())
@@ -45,12 +50,37 @@ def kinds(reads: CachedReads, clock: Clock) -> dict[str, Kind]:
         "GetAvailability": Availability(reads, declared, clock).compose,
         "GetAnalytics": Analytics(declared, queries).compose,
     }
-    methods = {method.input_type: method for method in SERVICE.methods}
+    methods = [one for one in SERVICE.methods if _CACHE_INFO in one.output_type.fields_by_name]
+    _check(methods, answered={*named, *queries})
     found = {}
-    for field in cache_service_pb2.BatchRead.DESCRIPTOR.fields:
-        method = methods[cast("Descriptor", field.message_type)]
-        response = GetMessageClass(method.output_type).DESCRIPTOR
+    for method in methods:
+        field = _FIELDS[method.input_type]
+        cache_info = method.output_type.fields_by_name[_CACHE_INFO].number
         compose = named.get(method.name) or partial(declared.compose, queries[method.name])
-        cache_info = response.fields_by_name["cache_info"].number
         found[field.name] = Kind(method.name, field.number, cache_info, compose)
     return found
+
+
+def _check(methods: Sequence[MethodDescriptor], answered: Collection[str]) -> None:
+    """Raise LookupError unless every read is answered, can be batched and can be explained.
+
+    A new read that lacks a part of that does not start, rather than fail its first caller.
+    """
+    reports = cache_service_pb2.GetAnalyticsRequest.DESCRIPTOR.oneofs_by_name["report"].fields
+    asked = [*(method.name for method in methods), *(report.name for report in reports)]
+    lacks = [f"no query declares Rpc({name!r}, ...)" for name in asked if name not in answered]
+    lacks += [f"there is no method or report {name}" for name in answered if name not in asked]
+    for method in methods:
+        field = _FIELDS.get(method.input_type)
+        if field is None:
+            lacks.append(f"BatchRead has no field for {method.input_type.name}")
+            continue
+        for carrier, carried in (
+            (cache_service_pb2.BatchResult.DESCRIPTOR, method.output_type),
+            (cache_service_pb2.ExplainRequest.DESCRIPTOR, method.input_type),
+        ):
+            found = carrier.fields_by_name.get(field.name)
+            if found is None or (found.number, found.message_type) != (field.number, carried):
+                lacks.append(f"{carrier.name} has no {carried.name} {field.name} = {field.number}")
+    if lacks:
+        raise LookupError("; ".join(lacks))

@@ -37,6 +37,16 @@ async def test_a_read_alone_is_its_own_method() -> None:
     assert fake.calls == [("GetAvailability", question)]
 
 
+async def test_a_request_tells_which_read_it_is() -> None:
+    """`read` is every typed method; what is no read's request is refused at once."""
+    fake = FakeCache()
+    async with client_of(fake) as client:
+        assert barber(await client.read(ask(7))) == 7
+        with pytest.raises(KeyError):
+            client.read(pb.WarmRequest())
+    assert fake.methods == ["GetAvailability"]
+
+
 async def test_reads_of_one_tick_are_one_call_each_with_its_own_answer() -> None:
     """A hundred callers at once make one call, in their order."""
     fake = FakeCache()
