@@ -2,12 +2,16 @@
 
 import asyncio
 import random
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import structlog
+from prometheus_client.core import Metric
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from booking_service import measures
 from booking_service.edge.cache_gateway import CacheGateway, CacheTokens
 from booking_service.edge.servicer import BookingServicer
 from booking_service.postgres.engine import make_engine
@@ -23,6 +27,7 @@ from cache_service.client import CacheClient
 from chairside.booking.v1 import booking_service_pb2
 from service_kit.clock import Clock
 from service_kit.errors import ServiceError
+from service_kit.postgres import collect_pools
 from service_kit.process import Application, Runtime
 
 __all__ = ["SERVICE", "build"]
@@ -39,20 +44,21 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     client = await stack.enter_async_context(
         CacheClient(settings.cache_target, near_bytes=settings.near_bytes)
     )
-    engines = [
-        make_engine(
+    engines = {
+        name: make_engine(
             settings.database_url,
             application_name="chairside-booking",
             pool_size=size,
             pool_timeout=settings.pool_timeout,
             statement_timeout=settings.statement_timeout,
         )
-        for size in (settings.pool_size, _BEHIND)
-    ]
-    for engine in engines:
+        for name, size in (("calls", settings.pool_size), ("outbox", _BEHIND))
+    }
+    for engine in engines.values():
         stack.push_async_callback(engine.dispose)
-    cleaner = await stack.enter_async_context(OutboxCleaner(engines[1]))
-    units = UnitsOfWork(engines[0], cleaner.applied)
+    runtime.metrics.add(partial(collect_pools, engines))
+    cleaner = await stack.enter_async_context(OutboxCleaner(engines["outbox"]))
+    units = UnitsOfWork(engines["calls"], cleaner.applied)
     tokens, gateway = CacheTokens(), CacheGateway(client)
     runtime.metrics.add(gateway.collect)
     mutations = Mutations(
@@ -65,6 +71,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         jitter=random.random,
         cache_timeout=settings.cache_timeout,
     )
+    runtime.metrics.add(partial(_collect, mutations, cleaner, client))
     stack.push_async_callback(mutations.drain, settings.drain)
     purging = asyncio.create_task(_purge(units, runtime.clock, settings.purge_interval))
     stack.push_async_callback(_cancelled, purging)
@@ -84,6 +91,16 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
 
     servicer = BookingServicer(mutations, Reads(units, tokens, runtime.clock), client)
     return Application([(SERVICE, servicer)], ready)
+
+
+def _collect(mutations: Mutations, cleaner: OutboxCleaner, client: CacheClient) -> Iterable[Metric]:
+    """Give Prometheus what this process does."""
+    made = (("made",), mutations.made), (("repeated",), mutations.repeated)
+    yield measures.MUTATIONS.by(made)
+    yield measures.RETRIES.of(mutations.retried)
+    yield measures.RUNNING.of(mutations.running)
+    yield measures.OUTBOX_KEPT.of(len(cleaner.applied()))
+    yield measures.NEAR_ENTRIES.of(client.near_entries)
 
 
 async def _purge(units: Units, clock: Clock, interval: float) -> None:

@@ -14,7 +14,7 @@ from cache_service.commands.audit import run_audit
 from cache_service.commands.new_epoch import run_new_epoch
 from cache_service.commands.tools import CommandError
 from cache_service.settings import Settings
-from cache_service.telemetry.counts import OVER_WORKERS
+from cache_service.telemetry.measures import OVER_WORKERS
 from service_kit.cli import read_settings, supervised_cli
 
 __all__: list[str] = []

@@ -33,6 +33,7 @@ from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.calls import deadline
 from service_kit.clock import elapsed
+from service_kit.postgres import collect_pools
 from service_kit.process import Application, Runtime
 from service_kit.settings import SettingsError
 
@@ -69,8 +70,9 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     counts = Counts()
     runtime.metrics.add(counts.collect)
     engines = _Engines(settings, stack)
-    loads = engines.make(settings.load_pool, SNAPSHOTS)
-    primary = Primary(loads, engines.make(_RELAY_POOL, STATEMENTS), runtime.clock)
+    runtime.metrics.add(partial(collect_pools, engines.made))
+    loads = engines.make("loads", settings.load_pool, SNAPSHOTS)
+    primary = Primary(loads, engines.make("relay", _RELAY_POOL, STATEMENTS), runtime.clock)
     gate = LoadGate(
         settings.load_pool,
         share=max(1, settings.load_pool - _LEFT_TO_OTHERS),
@@ -81,13 +83,14 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         settings,
         stack,
         # A renewal that comes later than the lease ends is of no use.
-        renewals=PostgresAuthority(engines.make(1, STATEMENTS), LEASE_SECONDS),
-        looks=PostgresAuthority(engines.make(_LOOK_POOL, STATEMENTS), settings.statement_timeout),
+        renewals=PostgresAuthority(engines.make("lease", 1, STATEMENTS), LEASE_SECONDS),
+        looks=PostgresAuthority(
+            engines.make("looks", _LOOK_POOL, STATEMENTS), settings.statement_timeout
+        ),
         gate=gate,
         counts=counts,
     )
     runtime.metrics.add(partial(collect_loads, gate, cache.filler))
-    runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory, cache.watchers))
     auditor = _auditor(
         settings, cache=cache, primary=primary, gate=gate, counts=counts, now=runtime.clock.now
     )
@@ -122,11 +125,13 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             await asyncio.sleep(_POLL)
             waited += _POLL
 
+    near = NearResponses(
+        reads, settings.memory_bytes // _SHARE_OF_RESPONSES, runtime.clock, time.time
+    )
+    runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory, near, cache.watchers))
     servicer = make_servicer(
         cached=reads,
-        near=NearResponses(
-            reads, settings.memory_bytes // _SHARE_OF_RESPONSES, runtime.clock, time.time
-        ),
+        near=near,
         primary=primary,
         store=cache.store,
         invalidator=cache.invalidator,
@@ -173,9 +178,10 @@ class _Engines:
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
         self._stack = stack
+        self.made: dict[str, AsyncEngine] = {}
 
-    def make(self, pool_size: int, isolation: str) -> AsyncEngine:
-        """Make a pool."""
+    def make(self, name: str, pool_size: int, isolation: str) -> AsyncEngine:
+        """Make a pool, which metrics know by that name."""
         settings = self._settings
         engine = make_engine(
             settings.database_url,
@@ -185,6 +191,7 @@ class _Engines:
             isolation=isolation,
         )
         self._stack.push_async_callback(engine.dispose)
+        self.made[name] = engine
         return engine
 
 

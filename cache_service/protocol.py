@@ -101,6 +101,7 @@ async def open_cache(
         if why is None:
             log.info("redis connected")
         else:
+            counts.redis_lost += 1
             log.warning("redis away, reads come from the database", reason=why)
 
     def happened(happening: Happening) -> None:

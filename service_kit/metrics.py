@@ -6,19 +6,18 @@ go-grpc-prometheus, so that existing dashboards fit.
 """
 
 import asyncio
-from bisect import bisect_left
+import platform
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["CODES", "CallCounter", "Metrics", "collect_tasks", "text_of"]
+from service_kit.common_measures import BUILD, CALL_SECONDS, CALLS, OPEN_CALLS, TASKS
+from service_kit.measures import Histogram
+from service_kit.version import VERSION
+
+__all__ = ["CODES", "CallCounter", "Metrics", "collect_process", "text_of"]
 
 # By number: the names that gRPC gives its status codes in metrics.
 CODES = (
@@ -48,20 +47,18 @@ _BOUNDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 class CallCounter:
     """Count one method's calls by status code and by duration."""
 
-    __slots__ = ("buckets", "codes", "method", "seconds", "service")
+    __slots__ = ("codes", "method", "seconds", "service")
 
     def __init__(self, service: str, method: str) -> None:
         self.service = service
         self.method = method
         self.codes = [0] * len(CODES)
-        self.buckets = [0] * (len(_BOUNDS) + 1)
-        self.seconds = 0.0
+        self.seconds = Histogram(_BOUNDS)
 
     def count(self, code: int, seconds: float) -> None:
         """Count a finished call by the number of its status code and its duration."""
         self.codes[code] += 1
-        self.buckets[bisect_left(_BOUNDS, seconds)] += 1
-        self.seconds += seconds
+        self.seconds.observe(seconds)
 
 
 class _Callback(Collector):
@@ -83,11 +80,11 @@ def text_of(families: Iterable[Metric]) -> bytes:
     return generate_latest(registry)
 
 
-def collect_tasks() -> Iterable[Metric]:
-    """Give Prometheus the tasks of the running loop: what grows there without end leaks."""
-    yield GaugeMetricFamily(
-        "asyncio_tasks", "Tasks of the event loop.", value=len(asyncio.all_tasks())
-    )
+def collect_process() -> Iterable[Metric]:
+    """Give Prometheus what this process is: its version, memory, files and tasks."""
+    yield BUILD.by([((VERSION, platform.python_version()), 1)])
+    yield TASKS.of(len(asyncio.all_tasks()))
+    yield from ProcessCollector(registry=None).collect()
 
 
 class Metrics:
@@ -118,27 +115,15 @@ class Metrics:
         return self.render()
 
     def _collect(self) -> Iterable[Metric]:
-        labels = ["grpc_service", "grpc_method"]
-        handled = CounterMetricFamily(
-            "grpc_server_handled", "Calls finished, by status code.", labels=[*labels, "grpc_code"]
+        counters = self._counters
+        yield CALLS.by(
+            ((counter.service, counter.method, code), number)
+            for counter in counters
+            for code, number in zip(CODES, counter.codes, strict=True)
+            # OK always, so that a rate has a start; errors once they happened.
+            if number or code == "OK"
         )
-        seconds = HistogramMetricFamily(
-            "grpc_server_handling_seconds", "Time from a call's start to its end.", labels=labels
+        yield CALL_SECONDS.by(
+            ((counter.service, counter.method), counter.seconds) for counter in counters
         )
-        for counter in self._counters:
-            names = [counter.service, counter.method]
-            for code, number in zip(CODES, counter.codes, strict=True):
-                # OK always, so that a rate has a start; errors once they happened.
-                if number or code == "OK":
-                    handled.add_metric([*names, code], number)
-            total = 0
-            buckets: list[tuple[str, float]] = []
-            for bound, number in zip((*map(str, _BOUNDS), "+Inf"), counter.buckets, strict=True):
-                total += number
-                buckets.append((bound, float(total)))
-            seconds.add_metric(names, buckets=buckets, sum_value=counter.seconds)
-        yield handled
-        yield seconds
-        yield GaugeMetricFamily(
-            "grpc_server_open_calls", "Calls being handled.", value=self.open_calls
-        )
+        yield OPEN_CALLS.of(self.open_calls)

@@ -1,8 +1,14 @@
 """What both services must say to Postgres in the same words."""
 
-from sqlalchemy import URL, make_url
+from collections.abc import Iterable, Mapping
 
-__all__ = ["DATABASE_IDENTITY", "async_url"]
+from prometheus_client.core import Metric
+from sqlalchemy import URL, QueuePool, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service_kit.common_measures import POOL_IN_USE, POOL_LIMIT
+
+__all__ = ["DATABASE_IDENTITY", "async_url", "collect_pools"]
 
 # The database's name in tokens, and a snapshot of now. By system identifier and timeline:
 # that of the log that is written, since the control file's lags after a promotion. What one
@@ -25,3 +31,12 @@ def async_url(url: str) -> URL:
         message = f"not a postgresql:// URL: {parsed.render_as_string(hide_password=True)}"
         raise ValueError(message)
     return parsed.set(drivername="postgresql+asyncpg")
+
+
+def collect_pools(engines: Mapping[str, AsyncEngine]) -> Iterable[Metric]:
+    """Give Prometheus what is in use of the engines' pools, by the names they have here."""
+    pools = {
+        name: engine.pool for name, engine in engines.items() if isinstance(engine.pool, QueuePool)
+    }
+    yield POOL_LIMIT.by(((name,), pool.size()) for name, pool in pools.items())
+    yield POOL_IN_USE.by(((name,), pool.checkedout()) for name, pool in pools.items())

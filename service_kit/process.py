@@ -23,10 +23,12 @@ from service_kit import health, logs
 from service_kit.access_log import AccessLog, standard_output
 from service_kit.boundary import refuse_unknown_methods
 from service_kit.calls import Calls
-from service_kit.clock import Clock, SystemClock
+from service_kit.clock import Clock, SystemClock, elapsed
+from service_kit.common_measures import LINES_DROPPED, LOOP_LAG
 from service_kit.errors import LARGEST_ANSWER
 from service_kit.line import Line
-from service_kit.metrics import Metrics, collect_tasks
+from service_kit.loop_lag import watch_loop
+from service_kit.metrics import Metrics, collect_process
 from service_kit.rpc import register
 from service_kit.settings import ProcessSettings, SettingsError, describe, split_address
 from service_kit.starting import StartError, before, cannot_listen, open_metrics, stop_signal
@@ -75,7 +77,8 @@ async def serve(
     async with AsyncExitStack() as stack:
         stop = stop_signal(stack)
         metrics = Metrics()
-        metrics.add(collect_tasks)
+        metrics.add(collect_process)
+        late = watch_loop(stack, elapsed)
         if line is None:
             log.info("settings", service=name, **describe(settings))
             metrics_port = await open_metrics(stack, metrics.rendered, settings)
@@ -83,6 +86,7 @@ async def serve(
             await stack.enter_async_context(line.answering(metrics.render, stop.set))
         stream = standard_output() if settings.access_log else None
         access_log = await stack.enter_async_context(AccessLog(stream))
+        metrics.add(lambda: (LOOP_LAG.of(late), LINES_DROPPED.of(access_log.dropped)))
         runtime = Runtime(SystemClock(settings.clock_start), metrics, asyncio.Event())
         application = await build(stack, runtime)
         calls = Calls(

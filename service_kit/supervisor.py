@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from service_kit import common_measures
 from service_kit.adding_up import AddedUp, OverWorkers
 from service_kit.metrics import text_of
 from service_kit.settings import ProcessSettings, describe
@@ -78,12 +79,11 @@ class _Workers:
     def __init__(
         self, name: str, command: Sequence[str], environ: Mapping[str, str], over: OverWorkers
     ) -> None:
-        self._name = name
         self._command = command
         self._environ = environ
         self._log = structlog.get_logger(f"{name}.supervisor")
         self._workers: list[Supervised] = []
-        self._added_up = AddedUp(over)
+        self._added_up = AddedUp({**common_measures.OVER_WORKERS, **over})
         self._restarts = 0
 
     async def start(self, count: int) -> None:
@@ -125,21 +125,10 @@ class _Workers:
         return text_of([*metrics, *self._own(len(silent))])
 
     def _own(self, silent: int) -> list[Metric]:
-        prefix = f"chairside_{self._name}"
         return [
-            GaugeMetricFamily(
-                f"{prefix}_workers", "Worker processes that run.", value=len(self._workers)
-            ),
-            GaugeMetricFamily(
-                f"{prefix}_workers_silent",
-                "Workers that did not answer now: of them only counts are in here, the last known.",
-                value=silent,
-            ),
-            CounterMetricFamily(
-                f"{prefix}_worker_restarts",
-                "Workers started in place of one that ended.",
-                value=self._restarts,
-            ),
+            common_measures.RUNNING.of(len(self._workers)),
+            common_measures.SILENT.of(silent),
+            common_measures.RESTARTS.of(self._restarts),
         ]
 
     async def _keep(self, worker: Supervised) -> None:

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 import structlog
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from booking_service.measures import INVALIDATION_SECONDS, INVALIDATIONS
 from booking_service.use_cases.ports import Changes
 from cache_service.client import CacheClient, snapshot_token, transaction_token
+from service_kit.clock import elapsed
+from service_kit.measures import Histogram
 
 __all__ = ["CacheGateway", "CacheTokens"]
 
@@ -19,6 +22,7 @@ class CacheGateway:
         self._client = client
         self._reachable = True
         self._outcomes = {"applied": 0, "failed": 0}
+        self._seconds = Histogram()
 
     async def invalidate(self, events: Sequence[str], timeout: float) -> bool:  # noqa: ASYNC109 - of the RPC
         """Invalidate what the events touch within `timeout` seconds; False if that failed.
@@ -26,6 +30,7 @@ class CacheGateway:
         One log line tells that the cache went away and one that it is back, not one a call.
         """
         log = structlog.get_logger("booking_service.cache")
+        began = elapsed()
         try:
             await self._client.invalidate_events(events, timeout)
         except grpc.aio.AioRpcError as error:
@@ -38,6 +43,8 @@ class CacheGateway:
                     details=error.details(),
                 )
             return False
+        finally:
+            self._seconds.observe(elapsed() - began)
         self._outcomes["applied"] += 1
         if not self._reachable:
             self._reachable = True
@@ -46,14 +53,8 @@ class CacheGateway:
 
     def collect(self) -> Iterable[Metric]:
         """Give Prometheus the number of mutations by whether the cache was told in time."""
-        family = CounterMetricFamily(
-            "chairside_booking_invalidations",
-            "Mutations told to the cache, by outcome",
-            labels=["outcome"],
-        )
-        for outcome, number in self._outcomes.items():
-            family.add_metric([outcome], number)
-        yield family
+        yield INVALIDATIONS.by(((outcome,), count) for outcome, count in self._outcomes.items())
+        yield INVALIDATION_SECONDS.of(self._seconds)
 
 
 class CacheTokens:

@@ -71,6 +71,14 @@ class Mutations:
         self._jitter = jitter
         self._cache_timeout = cache_timeout
         self._tasks: set[asyncio.Task[Answer] | asyncio.Task[bool]] = set()
+        self.made = 0
+        self.repeated = 0
+        self.retried = 0
+
+    @property
+    def running(self) -> int:
+        """How many go on, be it only to tell the cache."""
+        return len(self._tasks)
 
     async def run(self, request: Request, work: Work, seconds: float) -> Answer:
         """Carry one mutation out and answer within about `seconds`.
@@ -127,6 +135,7 @@ class Mutations:
                     raise_translated(error)
             deciding.clear()
             if attempt < _RETRIES:
+                self.retried += 1
                 await self._sleep(_BACKOFF * (attempt + self._jitter()))
         reason, message = "CONTENTION", "others kept changing the same things; try again"
         raise Aborted(reason, message, retry_after=0.1 + self._jitter() * 0.2)
@@ -151,6 +160,10 @@ class Mutations:
                 deciding.set()
                 await unit.commit()
             deciding.set()
+        if fresh:
+            self.made += 1
+        else:
+            self.repeated += 1
         applied = await self._tell(success.changes, end, fresh=fresh)
         token = self._tokens.mutation(success.changes, applied=applied)
         return Answer(success.response, token, applied)

@@ -88,6 +88,11 @@ class CacheClient:
     ) -> None:
         await self.close()
 
+    @property
+    def near_entries(self) -> int:
+        """How many answers are kept here."""
+        return len(self._near)
+
     async def close(self) -> None:
         """Close the channel and the stream; reads under way fail with CANCELLED."""
         await self._watcher.close()

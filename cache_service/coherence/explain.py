@@ -94,6 +94,9 @@ class Silent:
     def stored(self, organization_id: int, query: str, size: int) -> None:
         """Do nothing."""
 
+    def loaded(self, query: str, seconds: float) -> None:
+        """Do nothing."""
+
     def load_failed(self, organization_id: int, query: str) -> None:
         """Do nothing."""
 

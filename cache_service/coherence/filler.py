@@ -211,6 +211,7 @@ class Filler:
                 self._observer.load_failed(organization_id, reads[position].query)
             raise
         took = clock() - sent
+        self._observer.loaded(reads[positions[0]].query, took)
         # How long they live is drawn when they are stored.
         return [Entry(payload, loaded.snapshot, began, 0.0, took) for payload in loaded.payloads]
 

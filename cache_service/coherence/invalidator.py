@@ -37,12 +37,13 @@ class RulesOutdatedError(Exception):
 
 
 class InvalidationObserver(Protocol):
-    """Counts of the process."""
+    """Counts of the process; must not raise."""
 
-    invalidations: int
-    invalidated_tags: int
     fences: int
     expulsions: int
+
+    def invalidated(self, tags: int, seconds: float) -> None:
+        """Tell of one invalidation applied, of so many tags, and how long that took."""
 
 
 class Invalidator:
@@ -79,6 +80,7 @@ class Invalidator:
         Raises AuthorityUnavailableError if Postgres is away, and RulesOutdatedError;
         nothing is known to be applied then.
         """
+        began = self._clock()
         touched = {organization_id: tags for organization_id, tags in touched.items() if tags}
         era = self._lease.known
         while True:
@@ -98,8 +100,7 @@ class Invalidator:
             if era is None:
                 await self._known_off(standing.epoch)
                 break
-        self._observer.invalidations += 1
-        self._observer.invalidated_tags += sum(map(len, touched.values()))
+        self._observer.invalidated(sum(map(len, touched.values())), self._clock() - began)
         return standing
 
     async def _told(self, era: Era, touched: Touched) -> list[int]:

@@ -156,5 +156,8 @@ class Observer(Protocol):
     def stored(self, organization_id: int, query: str, size: int) -> None:
         """Tell of one entry stored, and its size in bytes."""
 
+    def loaded(self, query: str, seconds: float) -> None:
+        """Tell of one load, of however many entries, and how long the database took."""
+
     def load_failed(self, organization_id: int, query: str) -> None:
         """Tell of one entry whose load failed."""

@@ -86,7 +86,7 @@ class Relay:
         rows = [row for row in found if (row.xid, row.row_id) not in busy]
         if not rows:
             return False
-        task = asyncio.create_task(self._apply(rows))
+        task = asyncio.create_task(self._apply(rows, asyncio.get_running_loop().time()))
         self._under_way[task] = frozenset((row.xid, row.row_id) for row in rows)
         task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=PATIENCE)
@@ -94,10 +94,12 @@ class Relay:
             ended.result()
         return bool(done) and len(found) == BATCH
 
-    async def _apply(self, rows: Sequence[OutboxRow]) -> None:
+    async def _apply(self, rows: Sequence[OutboxRow], read_at: float) -> None:
         await self._invalidator.invalidate(tags_by_organization(map(self._event, rows)))
+        took = asyncio.get_running_loop().time() - read_at
         await self._primary.forget(rows)
-        self._counts.relayed += len(rows)
+        for row in rows:
+            self._counts.relayed_after(row.age + took)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Let its rows be read again if they are still there: a failure costs a repeat."""

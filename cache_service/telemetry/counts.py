@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.keeper import Happening
@@ -15,18 +15,26 @@ from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Outcome
 from cache_service.coherence.watchers import Watchers
-from service_kit.adding_up import OverWorkers
+from cache_service.telemetry import measures as of
+from service_kit.measures import Histogram
 
-__all__ = ["OVER_WORKERS", "Counts", "QueryCounts", "collect_cache", "collect_loads"]
+__all__ = ["Counts", "QueryCounts", "Sized", "collect_cache", "collect_loads"]
 
 _MAX_ORGANIZATIONS_KEPT = 10_000
 
-OVER_WORKERS: OverWorkers = {
-    "chairside_cache_lease_held": min,
-    "chairside_cache_outbox_age_seconds": max,
-    "chairside_cache_redis_connected": min,
-}
-"""What a gauge below is over several workers, where it is not the sum."""
+# A row waits 0.3 s before the relay takes it, and is to be applied within a second.
+_RELAY_SECONDS = (0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 60.0, 600.0)
+
+
+class Sized(Protocol):
+    """What is kept, and its bytes."""
+
+    @property
+    def bytes(self) -> int:
+        """Roughly."""
+
+    def __len__(self) -> int:
+        """Tell how many."""
 
 
 @dataclass(slots=True)
@@ -64,17 +72,21 @@ class Counts:
     def __init__(self) -> None:
         self.queries: dict[str, QueryCounts] = {}
         self._by_organization: dict[int, dict[str, QueryCounts]] = {}
+        self._loads: dict[str, Histogram] = {}
+        self._invalidations = Histogram()
         self.invalidations = 0
         self.invalidated_tags = 0
         self.fences = 0
         self.expulsions = 0
         self.happenings = dict.fromkeys(Happening, 0)
         self.relayed = 0
+        self._relay_delay = Histogram(_RELAY_SECONDS)
         self.audits_checked = 0
         self.audits_mismatched = 0
         self.audits_dropped = 0
         self.outbox_age = 0.0
         self.redis_connected = False
+        self.redis_lost = 0
 
     def answered(self, organization_id: int, query: str, outcome: Outcome) -> None:
         """Count one entry answered."""
@@ -86,6 +98,24 @@ class Counts:
         for counts in self._both(organization_id, query):
             counts.entries += 1
             counts.bytes += size
+
+    def loaded(self, query: str, seconds: float) -> None:
+        """Count one load, and how long the database took."""
+        loads = self._loads.get(query)
+        if loads is None:
+            loads = self._loads[query] = Histogram()
+        loads.observe(seconds)
+
+    def invalidated(self, tags: int, seconds: float) -> None:
+        """Count one invalidation that was applied, its tags and how long it took."""
+        self.invalidations += 1
+        self.invalidated_tags += tags
+        self._invalidations.observe(seconds)
+
+    def relayed_after(self, seconds: float) -> None:
+        """Count one event that the relay has applied, and its age."""
+        self.relayed += 1
+        self._relay_delay.observe(seconds)
 
     def load_failed(self, organization_id: int, query: str) -> None:
         """Count one entry whose load failed.
@@ -118,90 +148,48 @@ class Counts:
 
     def collect(self) -> Iterable[Metric]:
         """Give the counts to Prometheus."""
-        reads = CounterMetricFamily(
-            "chairside_cache_reads",
-            "Entries answered, by query and how they were come by.",
-            labels=("query", "outcome"),
+        queries = sorted(self.queries.items())
+        yield of.READS.by(
+            ((name, outcome.value), count)
+            for name, counts in queries
+            for outcome, count in counts.outcomes.items()
         )
-        errors = CounterMetricFamily(
-            "chairside_cache_load_errors", "Entries whose load failed.", labels=("query",)
+        yield of.LOAD_ERRORS.by(((name,), counts.errors) for name, counts in queries)
+        yield of.STORED.by(((name,), counts.entries) for name, counts in queries)
+        yield of.STORED_BYTES.by(((name,), counts.bytes) for name, counts in queries)
+        yield of.LOAD_SECONDS.by(((name,), loads) for name, loads in sorted(self._loads.items()))
+        yield of.INVALIDATIONS.of(self.invalidations)
+        yield of.INVALIDATED_TAGS.of(self.invalidated_tags)
+        yield of.INVALIDATION_SECONDS.of(self._invalidations)
+        yield of.FENCES.of(self.fences)
+        yield of.EXPULSIONS.of(self.expulsions)
+        yield of.RELAYED.of(self.relayed)
+        yield of.RELAY_DELAY.of(self._relay_delay)
+        yield of.OUTBOX_AGE.of(self.outbox_age)
+        yield of.AUDIT_CHECKED.of(self.audits_checked)
+        yield of.AUDIT_MISMATCHED.of(self.audits_mismatched)
+        yield of.AUDIT_DROPPED.of(self.audits_dropped)
+        yield of.LEASE_CHANGES.by(
+            ((happening.name.lower(),), times) for happening, times in self.happenings.items()
         )
-        stored = CounterMetricFamily(
-            "chairside_cache_stored", "Entries stored in the shared cache.", labels=("query",)
-        )
-        stored_bytes = CounterMetricFamily(
-            "chairside_cache_stored_bytes", "Bytes stored in the shared cache.", labels=("query",)
-        )
-        for name, counts in sorted(self.queries.items()):
-            for outcome, count in counts.outcomes.items():
-                reads.add_metric((name, outcome.value), count)
-            errors.add_metric((name,), counts.errors)
-            stored.add_metric((name,), counts.entries)
-            stored_bytes.add_metric((name,), counts.bytes)
-        yield from (reads, errors, stored, stored_bytes)
-        for name, text, value in (
-            ("invalidations", "Invalidations applied, the relay's included.", self.invalidations),
-            ("invalidated_tags", "Tags invalidated.", self.invalidated_tags),
-            ("fences", "Times the cache was turned off since Redis took no invalidation.",
-             self.fences),
-            ("expulsions", "Members expelled since they acknowledged no invalidation.",
-             self.expulsions),
-            ("relayed_events", "Events of the outbox applied by the relay.", self.relayed),
-            ("audit_checked", "Hits compared with the database.", self.audits_checked),
-            ("audit_mismatched", "Hits that were not what the database says.",
-             self.audits_mismatched),
-            ("audit_dropped", "Hits chosen for an audit that could not be compared.",
-             self.audits_dropped),
-        ):  # fmt: skip
-            yield CounterMetricFamily(f"chairside_cache_{name}", text, value=value)
-        changes = CounterMetricFamily(
-            "chairside_cache_lease_changes",
-            "What became of this process's lease and of the cache as a whole, by kind.",
-            labels=("kind",),
-        )
-        for happening, times in self.happenings.items():
-            changes.add_metric((happening.name.lower(),), times)
-        yield changes
-        yield GaugeMetricFamily(
-            "chairside_cache_outbox_age_seconds",
-            "Age of the oldest event that the relay found waiting; 0 if none waited.",
-            value=self.outbox_age,
-        )
-        yield GaugeMetricFamily(
-            "chairside_cache_redis_connected",
-            "1 if the shared cache answers, else 0: reads then come from the database.",
-            value=self.redis_connected,
-        )
+        yield of.REDIS_CONNECTED.of(self.redis_connected)
+        yield of.REDIS_LOST.of(self.redis_lost)
 
 
 def collect_loads(gate: LoadGate, filler: Filler) -> Iterable[Metric]:
     """Give Prometheus what the database is asked for now."""
-    yield GaugeMetricFamily(
-        "chairside_cache_shared_loads",
-        "Entries being loaded, that other callers may join.",
-        value=filler.open_loads,
-    )
-    yield GaugeMetricFamily(
-        "chairside_cache_loads_running", "Loads that run in the database.", value=gate.running
-    )
-    yield GaugeMetricFamily(
-        "chairside_cache_loads_waiting", "Loads that wait for a place.", value=gate.waiting
-    )
+    yield of.SHARED_LOADS.of(filler.open_loads)
+    yield of.LOADS_RUNNING.of(gate.running)
+    yield of.LOADS_WAITING.of(gate.waiting)
 
 
-def collect_cache(lease: Lease, memory: Memory, watchers: Watchers) -> Iterable[Metric]:
+def collect_cache(
+    lease: Lease, memory: Memory, responses: Sized, watchers: Watchers
+) -> Iterable[Metric]:
     """Give Prometheus whether hits are served, what is kept in memory, and who watches."""
-    yield GaugeMetricFamily(
-        "chairside_cache_lease_held",
-        "1 if this process may serve hits, else 0: reads then come from the database.",
-        value=lease.era() is not None,
-    )
-    yield GaugeMetricFamily(
-        "chairside_cache_memory_entries", "Answers in this process's memory.", value=len(memory)
-    )
-    yield GaugeMetricFamily(
-        "chairside_cache_memory_bytes", "Bytes of those answers, roughly.", value=memory.bytes
-    )
-    yield GaugeMetricFamily(
-        "chairside_cache_watchers", "Callers told of invalidations by Watch.", value=len(watchers)
-    )
+    yield of.LEASE_HELD.of(lease.era() is not None)
+    yield of.MEMORY_ENTRIES.of(len(memory))
+    yield of.MEMORY_BYTES.of(memory.bytes)
+    yield of.NEAR_RESPONSES.of(len(responses))
+    yield of.NEAR_RESPONSE_BYTES.of(responses.bytes)
+    yield of.WATCHERS.of(len(watchers))

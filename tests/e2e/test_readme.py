@@ -11,19 +11,16 @@ from typing import Any
 import pytest
 
 from booking_service.settings import Settings as BookingSettings
-from cache_service.coherence.outcome import Outcome
 from cache_service.settings import Settings as CacheSettings
 from devstack.services import environment
 from service_kit.settings import SHARED, ProcessSettings
 from tests.e2e.conftest import WORKERS
-from tests.e2e.programs import ROOT, run, scrape
+from tests.e2e.programs import ROOT, run
 from tests.support.stack import System
 
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
-METRICS = (ROOT / "docs/metrics.md").read_text()
 PROCESSES: tuple[type[ProcessSettings], ...] = (CacheSettings, BookingSettings)
-METRIC = re.compile(r"\b(?:asyncio|grpc_server|chairside_cache|chairside_booking)_[a-z_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +170,6 @@ def test_the_defaults_are_told(page: str) -> None:
                 assert default in numbers, field
             elif default is not None:
                 assert str(default) in cell, field
-
-
-async def test_every_metric_is_documented_and_no_other(town: System) -> None:
-    """What both processes export stands in the page on metrics, and no other name does."""
-    exported = set()
-    for process in (town.cache, town.booking):
-        exported |= set(re.findall(r"^# TYPE (\S+)", await scrape(process), re.MULTILINE))
-    assert set(METRIC.findall(METRICS)) == exported
-    assert set(METRIC.findall(README)) <= exported
-    assert all(f"`{outcome.value}`" in METRICS for outcome in Outcome)
 
 
 def test_the_readme_is_short() -> None:

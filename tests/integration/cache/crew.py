@@ -67,8 +67,8 @@ class Crew:
         async def all_hold() -> bool:
             told = self.metrics()
             return (
-                told["chairside_cache_workers"] == WORKERS
-                and told["chairside_cache_workers_silent"] == 0
+                told["chairside_workers"] == WORKERS
+                and told["chairside_workers_silent"] == 0
                 and told["chairside_cache_lease_held"] == 1
             )
 

@@ -13,7 +13,7 @@ import grpc
 import psutil
 import pytest
 
-from cache_service.telemetry.counts import OVER_WORKERS
+from cache_service.telemetry.measures import OVER_WORKERS
 from chairside.cache.v1 import types_pb2
 from tests.conftest import NewDatabase
 from tests.integration.cache.crew import WORKERS, Crew, open_crew
@@ -113,7 +113,7 @@ async def test_a_killed_worker_is_replaced_and_no_count_goes_backwards(crew: Cre
         async def replaced() -> bool:
             seen = crew.metrics()
             assert seen[name] >= told[name]
-            restarts = "chairside_cache_worker_restarts_total"
+            restarts = "chairside_worker_restarts_total"
             return seen[restarts] == before[restarts] + 1
 
         await eventually(replaced, seconds=90)
@@ -143,8 +143,8 @@ async def test_metrics_answer_while_a_worker_hangs(crew: Crew) -> None:
         assert time.monotonic() - began < 2
     finally:
         os.kill(victim, signal.SIGCONT)
-    assert told["chairside_cache_workers"] == WORKERS
-    assert told["chairside_cache_workers_silent"] == 1
+    assert told["chairside_workers"] == WORKERS
+    assert told["chairside_workers_silent"] == 1
     name = "grpc_server_handled_total"  # nobody calls meanwhile
     assert told[name] == before[name] > 0
     await crew.healthy()

@@ -216,6 +216,7 @@ class Seen:
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
         self.stored_sizes: list[int] = []
+        self.loads: list[tuple[str, float]] = []
         self.failed = 0
 
     def answered(self, _organization_id: int, _query: str, outcome: Outcome) -> None:
@@ -225,6 +226,10 @@ class Seen:
     def stored(self, _organization_id: int, _query: str, size: int) -> None:
         """Remember a stored entry."""
         self.stored_sizes.append(size)
+
+    def loaded(self, query: str, seconds: float) -> None:
+        """Remember how long a load took."""
+        self.loads.append((query, seconds))
 
     def load_failed(self, _organization_id: int, _query: str) -> None:
         """Remember a failed load."""

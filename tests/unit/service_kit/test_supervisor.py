@@ -171,7 +171,7 @@ async def test_a_worker_that_dies_again_and_again_is_waited_for_longer() -> None
     pauses = sorted({end["again_in"] for end in ends} - {0.0})
     assert len(pauses) > 1
     assert pauses == [pauses[0] * 2**times for times in range(len(pauses))]
-    counted = re.search(r"^chairside_cache_worker_restarts_total (\S+)$", text, re.MULTILINE)
+    counted = re.search(r"^chairside_worker_restarts_total (\S+)$", text, re.MULTILINE)
     assert counted is not None
     assert 2 <= float(counted[1]) <= len(ends)
 
