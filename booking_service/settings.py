@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from service_kit.settings import DatabaseUrl, HostPort, ProcessSettings
+from service_kit.settings import DatabaseUrl, HostPort, Listen, ProcessSettings
 
 __all__ = ["Settings"]
 
@@ -21,7 +21,7 @@ class Settings(ProcessSettings):
 
     prefix: ClassVar[str] = "CHAIRSIDE_BOOKING_"
 
-    listen: HostPort = "127.0.0.1:50052"
+    listen: Listen = "127.0.0.1:50052"
     metrics_listen: HostPort = "127.0.0.1:9102"
     database_url: DatabaseUrl
     # A gRPC target, e.g. host:port or dns:///name:port.

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from service_kit.settings import DatabaseUrl, HostPort, RedisUrl, WorkerSettings
+from service_kit.settings import DatabaseUrl, HostPort, Listen, RedisUrl, WorkerSettings
 
 __all__ = ["Settings"]
 
@@ -40,7 +40,7 @@ class Settings(WorkerSettings):
 
     prefix: ClassVar[str] = "CHAIRSIDE_CACHE_"
 
-    listen: HostPort = "127.0.0.1:50051"
+    listen: Listen = "127.0.0.1:50051"
     metrics_listen: HostPort = "127.0.0.1:9101"
     database_url: DatabaseUrl
     redis_url: RedisUrl = "redis://127.0.0.1:6379/0"

@@ -16,8 +16,10 @@ from service_kit.settings import (
     ProcessSettings,
     SettingsError,
     WorkerSettings,
+    check,
     describe,
     load,
+    socket_path,
 )
 from service_kit.supervisor import cores, supervise
 
@@ -28,14 +30,14 @@ W = TypeVar("W", bound=WorkerSettings)
 Build: TypeAlias = Callable[[T, AsyncExitStack, Runtime], Awaitable[Application]]
 
 
-def read_settings(cls: type[T], check: Callable[[T], None] = lambda _settings: None) -> T:
+def read_settings(cls: type[T], further: Callable[[T], None] = lambda _settings: None) -> T:
     """Read the settings from the environment; exit 2 with a line for each wrong one.
 
-    `check` raises SettingsError for what only the service can tell.
+    `further` raises SettingsError for what only the service can tell.
     """
     try:
         settings = load(cls, os.environ)
-        check(settings)
+        further(settings)
     except SettingsError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from None
@@ -80,14 +82,25 @@ def supervised_cli(
         if line is not None:
             sys.exit(run_worker(name, settings, partial(build, settings), line))
         if workers is not None:
-            settings = settings.model_copy(update={"workers": workers})
-        count = settings.workers or cores()
+            settings = _with_workers(settings, workers)
+        # A Unix socket is one process's alone.
+        count = settings.workers or (cores() if socket_path(settings.listen) is None else 1)
         if count == 1:
             sys.exit(_serve(name, settings, build))
         supervising = partial(supervise, name, settings, count, over_workers)
         sys.exit(run(supervising, settings.log_level))
 
     return cli
+
+
+def _with_workers(settings: W, workers: int) -> W:
+    changed = settings.model_copy(update={"workers": workers})
+    try:
+        check(changed)
+    except SettingsError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    return changed
 
 
 def _serve(name: str, settings: T, build: Build[T]) -> int:

@@ -1,6 +1,7 @@
 """What both services must say to Postgres in the same words."""
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
 
 from prometheus_client.core import Metric
 from sqlalchemy import URL, QueuePool, make_url
@@ -23,6 +24,9 @@ FROM pg_control_system()
 def async_url(url: str) -> URL:
     """Turn a `postgresql://` URL into one that names the asyncpg driver.
 
+    What stands behind its `?`, such as `sslmode=verify-full&sslrootcert=/ca.pem`, is given to
+    the driver as libpq names it: as keywords, which SQLAlchemy would make of it, it knows none.
+
     Raises:
         ValueError: The URL is of another database.
     """
@@ -30,7 +34,8 @@ def async_url(url: str) -> URL:
     if parsed.get_backend_name() not in {"postgres", "postgresql"}:
         message = f"not a postgresql:// URL: {parsed.render_as_string(hide_password=True)}"
         raise ValueError(message)
-    return parsed.set(drivername="postgresql+asyncpg")
+    more = {"dsn": f"postgresql://?{urlencode(parsed.query, doseq=True)}"} if parsed.query else {}
+    return parsed.set(drivername="postgresql+asyncpg", query=more)
 
 
 def collect_pools(engines: Mapping[str, AsyncEngine]) -> Iterable[Metric]:

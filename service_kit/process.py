@@ -27,11 +27,12 @@ from service_kit.clock import Clock, SystemClock, elapsed
 from service_kit.common_measures import LINES_DROPPED, LOOP_LAG
 from service_kit.errors import LARGEST_ANSWER
 from service_kit.line import Line
+from service_kit.listening import listen
 from service_kit.loop_lag import watch_loop
 from service_kit.metrics import Metrics, collect_process
 from service_kit.rpc import register
-from service_kit.settings import ProcessSettings, SettingsError, describe, split_address
-from service_kit.starting import StartError, before, cannot_listen, open_metrics, stop_signal
+from service_kit.settings import ProcessSettings, SettingsError, describe
+from service_kit.starting import StartError, before, open_metrics, stop_signal
 
 __all__ = ["Application", "Runtime", "StartError", "run", "run_worker", "serve", "server_options"]
 
@@ -96,15 +97,15 @@ async def serve(
             max_deadline=settings.max_deadline,
             max_open=settings.max_open_calls,
         )
-        server, state, port = _make_server(application, settings, calls, shared=line is not None)
+        server, state = _make_server(application, settings, calls, shared=line is not None)
+        address = listen(server, settings)
         await server.start()
         try:
             if application.ready is not None and not await before(stop, application.ready()):
                 return
             state.set_serving()
             if line is None:
-                listen = f"{split_address(settings.listen)[0]}:{port}"
-                log.info("serving", service=name, listen=listen, metrics_port=metrics_port)
+                log.info("serving", service=name, listen=address, metrics_port=metrics_port)
             else:
                 line.ready()
             await stop.wait()
@@ -147,7 +148,7 @@ def run_worker(name: str, settings: ProcessSettings, build: Build, descriptor: i
 
 def _make_server(
     application: Application, settings: ProcessSettings, calls: Calls, *, shared: bool
-) -> tuple[grpc.aio.Server, health.Health, int]:
+) -> tuple[grpc.aio.Server, health.Health]:
     server = grpc.aio.server(
         options=server_options(shared=shared),
         maximum_concurrent_rpcs=settings.max_open_calls + _OWN_CALLS,
@@ -163,13 +164,7 @@ def _make_server(
         [*names, health.SERVICE.full_name, reflection.SERVICE_NAME], server
     )
     refuse_unknown_methods(server)
-    try:
-        port = server.add_insecure_port(settings.listen)
-    except RuntimeError:
-        port = 0
-    if port == 0:
-        raise cannot_listen(settings)
-    return server, state, port
+    return server, state
 
 
 def server_options(*, shared: bool = False) -> list[tuple[str, int]]:

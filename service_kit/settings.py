@@ -8,21 +8,28 @@ other processes are left alone, so that all may share one environment.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from service_kit.tls import TlsError, TlsFiles
 
 __all__ = [
     "MOST_WORKERS",
     "DatabaseUrl",
     "HostPort",
+    "Listen",
     "ProcessSettings",
     "RedisUrl",
     "SettingsError",
     "WorkerSettings",
+    "check",
     "describe",
     "load",
+    "readable",
+    "socket_path",
     "split_address",
 ]
 
@@ -30,8 +37,11 @@ PREFIX = "CHAIRSIDE_"
 OTHERS = ("CHAIRSIDE_BOOKING_", "CHAIRSIDE_CACHE_", "CHAIRSIDE_DEVSTACK_")
 SHARED = frozenset({"clock_start", "log_level"})
 
-_PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
+_PASSWORD = re.compile(r"(://[^:/@]*):.*@")
+_PARAMETER = re.compile(r"([?&]\w*password=)[^&]*")
 _MAX_PORT = 65535
+_UNIX = "unix:"
+_LONGEST_PATH = 107  # of a socket, in bytes, as the kernel has it
 MOST_WORKERS = 256
 
 
@@ -51,6 +61,21 @@ def split_address(value: str) -> tuple[str, int]:
         message = "must be host:port, port 0 to 65535"
         raise ValueError(message)
     return host, int(port)
+
+
+def socket_path(value: str) -> str | None:
+    """Return the path of `unix:/path`; None for another address."""
+    return value.removeprefix(_UNIX) if value.startswith(_UNIX) else None
+
+
+def _listen(value: str) -> str:
+    path = socket_path(value)
+    if path is None:
+        split_address(value)
+    elif not path.startswith("/") or len(path.encode()) > _LONGEST_PATH:
+        message = f"must be unix:/path, absolute, of at most {_LONGEST_PATH} bytes"
+        raise ValueError(message)
+    return value
 
 
 def _host_port(value: str) -> str:
@@ -73,6 +98,7 @@ def _redis_url(value: str) -> str:
 
 
 HostPort = Annotated[str, AfterValidator(_host_port)]
+Listen = Annotated[str, AfterValidator(_listen)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]
 
@@ -88,8 +114,15 @@ class ProcessSettings(BaseModel):
     )
     prefix: ClassVar[str]
 
-    listen: HostPort
+    # Or unix:/path, a socket that whoever may write to it can connect to.
+    listen: Listen
+    # Never TLS: for whoever scrapes, and nobody else should reach it.
     metrics_listen: HostPort
+    # PEM files, read anew when they are renewed. With an authority of callers each must have
+    # a certificate of it.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     # The instant at which the process believes to start; None: the real time.
     clock_start: AwareDatetime | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -102,12 +135,36 @@ class ProcessSettings(BaseModel):
     # How long calls may go on after SIGTERM.
     drain: Annotated[float, Field(ge=0, le=3600)] = 10.0
 
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """What is listened with; None: without TLS."""
+        if self.tls_certificate is None:
+            return None
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the fields together: one of them, and why."""
+        if self.tls_certificate is None:
+            for field in ("tls_key", "tls_client_ca"):
+                if getattr(self, field) is not None:
+                    yield field, "needs a certificate to listen with as well"
+        elif self.tls_key is None:
+            yield "tls_key", "is required beside the certificate"
+        else:
+            yield from readable("tls_certificate", self.tls_files)
+
 
 class WorkerSettings(ProcessSettings):
     """What a process is told that may serve with several workers."""
 
     # Processes that serve on the one port; 0: one for each core that may be used; 1: no others.
     workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the fields together."""
+        yield from super().problems()
+        if self.workers > 1 and socket_path(self.listen) is not None:
+            yield "workers", "must be 1: processes cannot share a Unix socket as they share a port"
 
 
 T = TypeVar("T", bound=ProcessSettings)
@@ -135,15 +192,35 @@ def load(cls: type[T], environ: Mapping[str, str]) -> T:
         raise SettingsError(problems) from None
     if problems:
         raise SettingsError(problems)
+    check(settings)
     return settings
+
+
+def check(settings: ProcessSettings) -> None:
+    """Raise SettingsError if the settings do not go together."""
+    problems = [
+        f"{_variable(type(settings), field)}: {text}" for field, text in settings.problems()
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def readable(field: str, files: TlsFiles | None) -> Iterator[tuple[str, str]]:
+    """Yield why the files of a field cannot be used, if they cannot."""
+    try:
+        if files is not None:
+            files.read()
+    except TlsError as error:
+        yield field, str(error)
 
 
 def describe(settings: ProcessSettings) -> dict[str, str]:
     """Return the settings by variable name, passwords hidden, for the log."""
-    return {
-        _variable(type(settings), field): _PASSWORD.sub(r"\1:***@", str(value))
-        for field, value in settings
-    }
+    return {_variable(type(settings), field): _hidden(str(value)) for field, value in settings}
+
+
+def _hidden(value: str) -> str:
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", value))
 
 
 def _variable(cls: type[ProcessSettings], field: str) -> str:
