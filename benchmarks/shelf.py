@@ -25,10 +25,9 @@ from cache_service.database import STATEMENTS, make_engine
 from cache_service.invalidation.tags import SCOPE, day
 from cache_service.queries.availability import AvailabilityDay, availability
 from cache_service.stores.authority import PostgresAuthority
-from cache_service.stores.redis.address import Address, Fixed
-from cache_service.stores.redis.channels import Channels
-from cache_service.stores.redis.connection import MultiplexedConnection
+from cache_service.stores.redis.servers import Connect, Node
 from cache_service.stores.redis.store import RedisStore
+from cache_service.stores.redis.urls import servers_of
 
 __all__ = ["DAYS", "FIRST_DAY", "Shelf", "open_shelf"]
 
@@ -64,7 +63,7 @@ class Shelf:
     organization_id: int
     era: Era
     store: RedisStore
-    connection: MultiplexedConnection
+    node: Node
 
     async def fill(self, count: int) -> None:
         """Store so many entries in earnest; the first hundred are of barber 1, service 1."""
@@ -89,9 +88,7 @@ class Shelf:
             values: list[str | bytes | int] = [raw, head, tail, _FIRST_OF_CROWD, barbers]
             values += [guard_head, guard_tail, round(_TTL * 1000)]
             values.append(os.urandom(NONCE_BYTES * barbers) if service == 0 else b"")
-            reply = await self.connection.call("EVAL", _CROWD, 0, *values)
-            if reply is not None:
-                raise BenchmarkError(str(reply))
+            await self.node.call("EVAL", _CROWD, 0, *values)
 
     async def _put(self, arguments: AvailabilityDay) -> None:
         key = availability.key(arguments)
@@ -120,10 +117,11 @@ async def open_shelf(at: Stand) -> AsyncIterator[Shelf]:
     if standing.era is None:
         message = "the cache is off"
         raise BenchmarkError(message)
-    connection = MultiplexedConnection(Fixed(Address.from_url(at.valkey.url)), timeout=60.0)
-    await connection.open()
+    servers = servers_of(at.valkey.url, Connect("benchmark", 60.0), lambda _why: None)
+    await servers.open()
     try:
-        store = RedisStore(connection, Channels("benchmark"), os.urandom)
-        yield Shelf(at.organization_id, standing.era, store, connection)
+        store = RedisStore(servers, os.urandom)
+        node, _ = store.place(standing.era, at.organization_id)
+        yield Shelf(at.organization_id, standing.era, store, node)
     finally:
-        await connection.close()
+        await servers.close()

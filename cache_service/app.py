@@ -120,7 +120,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         waited = 0.0
         while cache.lease.known_at is None or (
-            cache.store.connected and cache.lease.era() is None and waited < _LEASE_PATIENCE
+            cache.servers.connected and cache.lease.era() is None and waited < _LEASE_PATIENCE
         ):
             await asyncio.sleep(_POLL)
             waited += _POLL
@@ -133,7 +133,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         cached=reads,
         near=near,
         primary=primary,
-        store=cache.store,
+        servers=cache.servers,
         invalidator=cache.invalidator,
         counts=counts,
         watchers=cache.watchers,

@@ -9,7 +9,6 @@ import time
 import uuid
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -21,16 +20,16 @@ from cache_service.coherence.keeper import Happening, Keeper
 from cache_service.coherence.lease import Lease
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.memory import Memory
-from cache_service.coherence.peers import Peers
+from cache_service.coherence.peers import Peers, Publication
 from cache_service.coherence.pushes import Pushes
 from cache_service.coherence.reader import Reader
 from cache_service.coherence.watchers import Watchers
 from cache_service.invalidation.rules import RULES_VERSION
 from cache_service.settings import Settings
 from cache_service.stores.redis.channels import Channels
-from cache_service.stores.redis.connection import MultiplexedConnection
-from cache_service.stores.redis.sentinel import locate_by
+from cache_service.stores.redis.servers import Connect, Servers
 from cache_service.stores.redis.store import RedisStore
+from cache_service.stores.redis.urls import servers_of
 from cache_service.telemetry.counts import Counts
 from service_kit.calls import deadline
 from service_kit.clock import elapsed
@@ -45,6 +44,7 @@ _LEAVING_SECONDS = 1.0
 class CoherentCache:
     """What the rest of the process uses of the protocol."""
 
+    servers: Servers
     store: RedisStore
     memory: Memory
     lease: Lease
@@ -81,15 +81,14 @@ async def open_cache(
     """
     log = structlog.get_logger("cache.protocol")
     publisher = str(uuid.uuid4())
-    channels = Channels(publisher)
     lease = Lease(elapsed)
     watchers = Watchers(lease, elapsed, asyncio.sleep)
     memory = Memory(settings.memory_bytes, time.time, watchers)
     pushes = Pushes()
     expiry = Expiry(time.time, random.random, settings.keep_stale)
 
-    def acknowledge(to: str, number: int, member: str) -> None:
-        store.acknowledge(to, number, member)
+    def acknowledge(publication: Publication, member: str) -> None:
+        store.acknowledge(publication, member)
 
     peers = Peers(memory, publisher, acknowledge, asyncio.sleep)
 
@@ -108,21 +107,19 @@ async def open_cache(
         counts.happenings[happening] += 1
         (log.info if happening in _QUIET else log.warning)(happening.value)
 
-    connection = MultiplexedConnection(
-        locate_by(settings.redis_url),
-        timeout=settings.redis_timeout,
-        channels=channels.mine,
-        heard=partial(channels.read, peers=peers, pushes=pushes),
-        changed=changed,
-    )
-    store = RedisStore(connection, channels, os.urandom, settings.compress_above)
-    await connection.open()
-    stack.push_async_callback(connection.close)
+    def hear(channels: Channels, channel: bytes, text: bytes) -> None:
+        channels.read(channel, text, peers, pushes)
+
+    connect = Connect(publisher, settings.redis_timeout, hear)
+    servers = servers_of(settings.redis_url, connect, changed)
+    store = RedisStore(servers, os.urandom, settings.compress_above)
+    await servers.open()
+    stack.push_async_callback(servers.close)
     filler = Filler(store, memory, counts, gate, expiry, pushes, deadline)
     stack.push_async_callback(filler.drain)
     keeper = Keeper(
         authority=renewals,
-        server=store,
+        server=servers,
         lease=lease,
         memory=memory,
         peers=peers,
@@ -146,6 +143,7 @@ async def open_cache(
         store=store, memory=memory, lease=lease, observer=counts, filler=filler, expiry=expiry
     )
     return CoherentCache(
+        servers=servers,
         store=store,
         memory=memory,
         lease=lease,

@@ -91,8 +91,11 @@ def _database_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    if not re.match(r"(rediss?|valkeys?)(://[^/]+|\+sentinel://[^/]+/[^/?]+)", value):
-        message = "must be redis://host:port/number, or redis+sentinel://host:port,host:port/name"
+    if not re.match(r"(rediss?|valkeys?)((\+cluster)?://[^/]+|\+sentinel://[^/]+/[^/?]+)", value):
+        message = (
+            "must be redis://host:port/number, redis+sentinel://host:port,host:port/name,"
+            " or redis+cluster://host:port,host:port"
+        )
         raise ValueError(message)
     return re.sub(r"^valkey", "redis", value)
 

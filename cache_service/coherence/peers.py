@@ -32,8 +32,8 @@ class _Awaited:
 class Peers:
     """Hears publications, drops what they name from memory, and then acknowledges them.
 
-    `publisher` names this process in its publications; `acknowledge(publisher, number,
-    member)` sends an acknowledgement, not waiting for anything. `member` is what this
+    `publisher` names this process in its publications; `acknowledge(publication, member)`
+    sends an acknowledgement, not waiting for anything. `member` is what this
     process is registered as, None while it is not.
     """
 
@@ -41,7 +41,7 @@ class Peers:
         self,
         memory: Memory,
         publisher: str,
-        acknowledge: Callable[[str, int, str], None],
+        acknowledge: Callable[[Publication, str], None],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._memory = memory
@@ -60,7 +60,7 @@ class Peers:
         if publication.publisher == self._publisher:
             self.acknowledged(publication.number, self.member)
         else:
-            self._acknowledge(publication.publisher, publication.number, self.member)
+            self._acknowledge(publication, self.member)
 
     def acknowledged(self, number: int, member: str) -> None:
         """Take note that a member has acknowledged one of this process's publications."""

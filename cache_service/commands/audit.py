@@ -193,10 +193,10 @@ class EntryAudit:
 async def run_audit(settings: Settings, organization_id: int) -> AuditReport:
     """Audit an organization of the system that the settings name; CommandError."""
     async with AsyncExitStack() as stack:
-        shared = await open_shared(settings, stack)
+        store = await open_shared(settings, stack)
         authority = open_authority(settings, stack)
         audit = EntryAudit(
-            store=shared.store,
+            store=store,
             authority=authority,
             load=open_primary(settings, stack).load,
             queries=discover(),
@@ -208,7 +208,7 @@ async def run_audit(settings: Settings, organization_id: int) -> AuditReport:
             era = (await authority.look()).era
             if era is None:
                 return AuditReport(organization_id, None)
-            keys = entry_keys(shared.connection, shared.store, era, organization_id)
+            keys = entry_keys(store, era, organization_id)
             return await audit.run(era, organization_id, keys)
         except StoreUnavailableError as error:
             message = f"Redis does not answer, or is not the one in force: {error}"

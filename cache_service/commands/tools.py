@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,13 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.settings import Settings
 from cache_service.stores.authority import PostgresAuthority
-from cache_service.stores.redis.channels import Channels
-from cache_service.stores.redis.connection import MultiplexedConnection
-from cache_service.stores.redis.sentinel import locate_by
+from cache_service.stores.redis.servers import Connect
 from cache_service.stores.redis.store import RedisStore
+from cache_service.stores.redis.urls import servers_of
 from service_kit.clock import SystemClock
 
-__all__ = ["CommandError", "Shared", "open_authority", "open_primary", "open_shared"]
+__all__ = ["CommandError", "open_authority", "open_primary", "open_shared"]
 
 _SLOW = 2.0
 """Seconds for Redis to answer: nobody waits for a command as a caller waits for a read."""
@@ -26,14 +24,6 @@ _SLOW = 2.0
 
 class CommandError(Exception):
     """Say in one line why a command cannot do what it is asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """The shared cache, and the connection to it for what only a command asks."""
-
-    store: RedisStore
-    connection: MultiplexedConnection
 
 
 def open_authority(settings: Settings, stack: AsyncExitStack) -> PostgresAuthority:
@@ -47,17 +37,16 @@ def open_primary(settings: Settings, stack: AsyncExitStack) -> Primary:
     return Primary(loads, work, SystemClock(settings.clock_start))
 
 
-async def open_shared(settings: Settings, stack: AsyncExitStack) -> Shared:
+async def open_shared(settings: Settings, stack: AsyncExitStack) -> RedisStore:
     """Connect to Redis; CommandError if it does not answer."""
-    connection = MultiplexedConnection(
-        locate_by(settings.redis_url), timeout=max(_SLOW, settings.redis_timeout)
-    )
-    stack.push_async_callback(connection.close)
-    await connection.open()
-    if not connection.connected:
+    connect = Connect(str(uuid4()), max(_SLOW, settings.redis_timeout))
+    servers = servers_of(settings.redis_url, connect, lambda _why: None)
+    stack.push_async_callback(servers.close)
+    await servers.open()
+    if not servers.connected:
         message = "Redis does not answer"
         raise CommandError(message)
-    return Shared(RedisStore(connection, Channels(str(uuid4())), os.urandom), connection)
+    return RedisStore(servers, os.urandom)
 
 
 def _engine(settings: Settings, stack: AsyncExitStack, isolation: str) -> AsyncEngine:

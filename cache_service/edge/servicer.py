@@ -21,7 +21,7 @@ from cache_service.edge.reads import Reads
 from cache_service.edge.stats import Stats
 from cache_service.edge.warm import Warm
 from cache_service.edge.watch import Watch
-from cache_service.stores.redis.store import RedisStore
+from cache_service.stores.redis.servers import Servers
 from cache_service.telemetry.counts import Counts
 from service_kit.clock import Clock
 
@@ -33,7 +33,7 @@ def make_servicer(
     cached: CachedReads,
     near: NearResponses,
     primary: Primary,
-    store: RedisStore,
+    servers: Servers,
     invalidator: Invalidator,
     counts: Counts,
     watchers: Watchers,
@@ -61,5 +61,5 @@ def make_servicer(
         Invalidate=Invalidate(invalidator).invalidate,
         Warm=Warm(cached, declared, primary, clock).warm,
         Explain=explain.explain,
-        GetStats=Stats(counts, store, time).get_stats,
+        GetStats=Stats(counts, servers, time).get_stats,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from cache_service.coherence.ports import StoreUnavailableError
-from cache_service.stores.redis.store import RedisStore
+from cache_service.stores.redis.servers import Servers
 from cache_service.telemetry.counts import Counts, QueryCounts
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.calls import Context
@@ -18,9 +18,9 @@ __all__ = ["Stats"]
 class Stats:
     """Answers GetStats. `time` gives seconds since the epoch."""
 
-    def __init__(self, counts: Counts, store: RedisStore, time: Callable[[], float]) -> None:
+    def __init__(self, counts: Counts, servers: Servers, time: Callable[[], float]) -> None:
         self._counts = counts
-        self._store = store
+        self._servers = servers
         self._time = time
         self._started = time()
 
@@ -40,7 +40,7 @@ class Stats:
         if ratio is not None:
             response.hit_ratio = ratio
         with suppress(StoreUnavailableError):
-            response.redis_used_memory_bytes = await self._store.used_memory()
+            response.redis_used_memory_bytes = await self._servers.used_memory()
             response.redis_available = True
         response.start_time.FromMicroseconds(int(self._started * 1e6))
         response.uptime.FromMicroseconds(int((self._time() - self._started) * 1e6))

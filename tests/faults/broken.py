@@ -79,14 +79,14 @@ def _invalidate(broken: Broken) -> object:
         if not (broken(_DELETE_ENTRIES) or broken(_INVALIDATE_NOTHING)):
             await intact(self, era, organization_id, tags, number)
             return
-        call: Any = self._connection.call
+        node, _ = self.place(era, organization_id)
         if broken(_DELETE_ENTRIES):
             # As caches commonly do: a load under way then stores the old answer.
-            keys = await call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
+            keys = await node.call("KEYS", f"chairside:{{{organization_id}}}:*:entry:*")
             if keys:
-                await call("DEL", *keys)
-        text = self._channels.publication(number, organization_id, tags)
-        await call("PUBLISH", self._channels.invalidated, text)
+                await node.call("DEL", *keys)
+        text = node.channels.publication(number, organization_id, tags)
+        await node.call("SPUBLISH", node.channels.invalidated, text)
 
     return invalidate
 

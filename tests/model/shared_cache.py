@@ -85,10 +85,11 @@ class SharedCache:
             self._wire.abort()
         return True
 
-    def acknowledge(self, publisher: str, number: int, member: str) -> None:
+    def acknowledge(self, publication: Publication, member: str) -> None:
         """Tell a publisher that it was heard, waiting for nothing."""
         if self._wire is not None:
-            self._wire.request(requests.acknowledge, publisher, number, member)
+            what = publication.publisher, publication.number, member
+            self._wire.request(requests.acknowledge, *what)
 
     def full_key(self, era: Era, _organization_id: int, key: str) -> str:
         """Return the name of an entry."""

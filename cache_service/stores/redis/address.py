@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from redis.connection import parse_url
 
-__all__ = ["Address", "Command", "Fixed", "Locate"]
+__all__ = ["Address", "Command", "Fixed", "Locate", "hosts_of"]
 
 Command = tuple[str | bytes | int, ...]
 
@@ -71,3 +71,18 @@ class Fixed:
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def hosts_of(text: str, port: int) -> list[tuple[str, int]]:
+    """Read `host,host:port,[v6]:port`, with `port` where none is given. Raises ValueError."""
+    return [_host_port(one, port) for one in text.split(",")]
+
+
+def _host_port(text: str, default: int) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, str(default)
+    if not host or not port.isdigit():
+        message = "must be host:port,host:port"
+        raise ValueError(message)
+    return host.strip("[]"), int(port)

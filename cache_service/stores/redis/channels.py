@@ -6,33 +6,41 @@ from collections.abc import Sequence
 
 from cache_service.coherence.peers import Peers, Publication
 from cache_service.coherence.pushes import Pushes
+from cache_service.stores.redis.identity import tag_of
 
 __all__ = ["Channels"]
 
 
 class Channels:
-    """One channel of invalidations for all, one of pushes, and of acknowledgements one for each.
+    """Of a server one channel of invalidations for all, one of pushes, and of acknowledgements
+    one for each member.
+
+    They are sharded channels, of the slots that the server has: it tells of what it does
+    itself, to those who are connected to it, in order with its replies and with nothing in
+    between. A plain PUBLISH would go around a cluster, unordered and unacknowledged, and
+    make each server carry the invalidations of all.
 
     An invalidation is `publisher number organization`, then a tag a line; an
     acknowledgement is `number member`. Neither channel carries an era: to forget too much
     costs a miss. A push is the full key of an entry whose load has ended.
     """
 
-    invalidated = "chairside:invalidated"
-    loaded = "chairside:loaded"
-
-    def __init__(self, publisher: str) -> None:
+    def __init__(self, publisher: str, slots: str = "") -> None:
         self._publisher = publisher
+        self._prefix = f"chairside:{{{tag_of(slots)}}}"
+        self.invalidated = f"{self._prefix}:invalidated"
+        self.loaded = f"{self._prefix}:loaded"
+        self.probe = f"{self._prefix}:probe"
+        """No channel but a key of these slots, that nothing is ever stored under."""
 
     @property
     def mine(self) -> tuple[str, ...]:
         """The channels that this process listens to."""
         return self.invalidated, self.acknowledged_to(self._publisher), self.loaded
 
-    @staticmethod
-    def acknowledged_to(publisher: str) -> str:
+    def acknowledged_to(self, publisher: str) -> str:
         """Return the channel of a publisher's acknowledgements."""
-        return f"chairside:acknowledged:{publisher}"
+        return f"{self._prefix}:acknowledged:{publisher}"
 
     def publication(self, number: int, organization_id: int, tags: Sequence[str]) -> str:
         """Write an invalidation of this process's own."""

@@ -198,11 +198,11 @@ class MultiplexedConnection:
     async def _subscribe(self, wire: Wire) -> None:
         """Subscribe; the answers come as pushes, so that of a PING after them tells."""
         if self._channels and wire.transport is not None:
-            command: Command = ("SUBSCRIBE", *self._channels)
+            command: Command = ("SSUBSCRIBE", *self._channels)
             wire.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
             await self._greet(wire, ("PING",))
             if len(wire.subscribed) != len(self._channels):
-                message = "SUBSCRIBE refused"
+                message = "SSUBSCRIBE refused"
                 raise StoreUnavailableError(message)
 
     async def _greet(self, wire: Wire, command: Command) -> Any:

@@ -91,7 +91,7 @@ local function release(lock, token, channel, entry)
   local held = redis.call('GET', lock)
   local start, stop = string.find(held or '', token, 1, true)
   if start then redis.call('DEL', lock) end
-  if not start or stop < #held then redis.call('PUBLISH', channel, entry) end
+  if not start or stop < #held then redis.call('SPUBLISH', channel, entry) end
 end
 """
 
@@ -139,6 +139,6 @@ INVALIDATE = _script("""
 for i = 1, #KEYS, 1000 do
   redis.call('DEL', unpack(KEYS, i, math.min(i + 999, #KEYS)))
 end
-redis.call('PUBLISH', ARGV[2], ARGV[3])
+redis.call('SPUBLISH', ARGV[2], ARGV[3])
 return #KEYS
 """)

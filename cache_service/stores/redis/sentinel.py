@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from cache_service.coherence.ports import StoreUnavailableError
-from cache_service.stores.redis.address import Address, Fixed, Locate
+from cache_service.stores.redis.address import Address, Fixed, Locate, hosts_of
 
 __all__ = ["SentinelAddress", "locate_by"]
 
@@ -43,7 +43,7 @@ def locate_by(url: str) -> Locate:
     primary = Address.from_url(f"{_SCHEMES[scheme]}://{at}primary/{database or 0}")
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     return SentinelAddress(
-        [_host_port(one) for one in hosts.split(",")],
+        hosts_of(hosts, _PORT),
         name,
         primary,
         username=query.get("sentinel_username"),
@@ -95,10 +95,3 @@ class SentinelAddress:
         """Close the connections to the sentinels."""
         await asyncio.gather(*(one.aclose() for one in self._sentinel.sentinels))
 
-
-def _host_port(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
-    if port and not port.isdigit():
-        message = "must be redis+sentinel://host:port,host:port/name"
-        raise ValueError(message)
-    return host.strip("[]"), int(port or _PORT)

@@ -16,6 +16,7 @@ import hiredis
 
 from cache_service.coherence.entry import NONCE_BYTES, compressed
 from cache_service.coherence.era import Era
+from cache_service.coherence.peers import Publication
 from cache_service.coherence.ports import (
     LOCK_SECONDS,
     Filled,
@@ -23,8 +24,7 @@ from cache_service.coherence.ports import (
     Taken,
     Wanted,
 )
-from cache_service.stores.redis.channels import Channels
-from cache_service.stores.redis.connection import MultiplexedConnection
+from cache_service.stores.redis.identity import shard_of
 from cache_service.stores.redis.scripts import (
     CLAIM,
     FETCH,
@@ -34,7 +34,7 @@ from cache_service.stores.redis.scripts import (
     RENEW,
     Script,
 )
-from cache_service.stores.redis.wire import read_info
+from cache_service.stores.redis.servers import Node, Servers, checked
 
 __all__ = ["GUARD_LIFETIME_MS", "RedisStore"]
 
@@ -44,7 +44,7 @@ _LOCK_MS = round(LOCK_SECONDS * 1000)
 
 
 class RedisStore:
-    """Entries and guards, each of its era, over one multiplexed connection.
+    """Entries and guards, each of its era, on the servers that the era names.
 
     `random` gives that many random bytes. Entries above `compress_above` bytes are compressed;
     0: none. Every method raises StoreUnavailableError if
@@ -53,21 +53,27 @@ class RedisStore:
     """
 
     def __init__(
-        self,
-        connection: MultiplexedConnection,
-        channels: Channels,
-        random: Callable[[int], bytes],
-        compress_above: int = 0,
+        self, servers: Servers, random: Callable[[int], bytes], compress_above: int = 0
     ) -> None:
-        self._connection = connection
-        self._channels = channels
+        self._servers = servers
         self._random = random
         self._compress_above = compress_above
 
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection, which also hears publications."""
-        return self._connection.connected
+    def place(self, era: Era, organization_id: int) -> tuple[Node, str]:
+        """Return the server of an organization's keys and the history in force there.
+
+        Raises StoreUnavailableError if that is not the server that this process knows.
+        """
+        shard, node = shard_of(era.store, organization_id), self._servers.node(organization_id)
+        if (
+            node is None
+            or shard is None
+            or shard.run_id != node.connection.run_id
+            or shard.slots != node.slots
+        ):
+            message = "this is not the server in force"
+            raise StoreUnavailableError(message)
+        return node, shard.history
 
     def full_key(self, era: Era, organization_id: int, key: str) -> str:
         """Return the name of an entry in Redis."""
@@ -84,7 +90,7 @@ class RedisStore:
         prefix = _prefix(era, organization_id)
         names = [f"{prefix}entry:{key}" for key in keys]
         names += [f"{prefix}guard:{tag}" for tag in tags]
-        reply = await self._run(era, FETCH, names)
+        reply = await self._run(era, organization_id, FETCH, names)
         return reply[: len(keys)], reply[len(keys) :]
 
     async def claim(self, era: Era, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
@@ -126,7 +132,8 @@ class RedisStore:
             keys += (f"{prefix}entry:{one.key}", f"{prefix}load:{one.key}")
             arguments += (one.seen, " ".join(number[tag] for tag in one.tags))
         lifetimes = GUARD_LIFETIME_MS, _LOCK_MS
-        found = await self._run(era, CLAIM, keys, len(tags), *lifetimes, token, *arguments)
+        what = len(tags), *lifetimes, token, *arguments
+        found = await self._run(era, organization_id, CLAIM, keys, *what)
         return found[: len(tags)], found[len(tags) :]
 
     async def put(self, era: Era, organization_id: int, filled: Filled) -> bool:
@@ -135,17 +142,20 @@ class RedisStore:
         keys = [f"{prefix}entry:{filled.key}", f"{prefix}load:{filled.key}"]
         keys += [f"{prefix}guard:{tag}" for tag in filled.tags]
         lifetimes = max(1, round(filled.ttl * 1000)), GUARD_LIFETIME_MS
-        push = filled.token, self._channels.loaded
+        node, _ = self.place(era, organization_id)
+        push = filled.token, node.channels.loaded
         large = 0 < self._compress_above < len(filled.raw)
         raw = compressed(filled.raw) if large else filled.raw
-        return bool(await self._run(era, PUT, keys, raw, *lifetimes, *push, *filled.nonces))
+        what = raw, *lifetimes, *push, *filled.nonces
+        return bool(await self._run(era, organization_id, PUT, keys, *what))
 
     async def renew(
         self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
     ) -> None:
         """Let the locks that this token still has last for another LOCK_SECONDS."""
         prefix = _prefix(era, organization_id)
-        await self._run(era, RENEW, [f"{prefix}load:{key}" for key in keys], token, _LOCK_MS)
+        locks = [f"{prefix}load:{key}" for key in keys]
+        await self._run(era, organization_id, RENEW, locks, token, _LOCK_MS)
 
     async def release(
         self, era: Era, organization_id: int, keys: Sequence[str], token: bytes
@@ -153,66 +163,48 @@ class RedisStore:
         """Release the locks and push that to who waits."""
         prefix = _prefix(era, organization_id)
         both = [f"{prefix}{kind}:{key}" for key in keys for kind in ("entry", "load")]
-        await self._run(era, RELEASE, both, token, self._channels.loaded)
+        node, _ = self.place(era, organization_id)
+        await self._run(era, organization_id, RELEASE, both, token, node.channels.loaded)
 
     async def invalidate(
         self, era: Era, organization_id: int, tags: Sequence[str], number: int
     ) -> None:
         """Delete the tags' guards and publish the tags; repeats are harmless."""
         guards = [self.guard_key(era, organization_id, tag) for tag in tags]
-        text = self._channels.publication(number, organization_id, tags)
-        await self._run(era, INVALIDATE, guards, self._channels.invalidated, text)
+        channels = self.place(era, organization_id)[0].channels
+        what = channels.invalidated, channels.publication(number, organization_id, tags)
+        await self._run(era, organization_id, INVALIDATE, guards, *what)
 
-    def acknowledge(self, publisher: str, number: int, member: str) -> None:
-        """Tell a publisher that this member has heard of what it published."""
-        channel = self._channels.acknowledged_to(publisher)
-        self._connection.post("PUBLISH", channel, self._channels.acknowledgement(number, member))
-
-    async def identity(self) -> str | None:
-        """Return who the server is if it is a primary that takes writes, else None."""
-        info = read_info(_checked(await self._connection.call("INFO", "replication")))
-        if info["role"] != "master":
-            return None
-        # What an invalidation needs: a full server takes it, a read-only one does not.
-        _checked(await self._connection.call("DEL", "chairside:probe"))
-        return f"{self._connection.run_id}:{info['master_replid']}"
-
-    async def seek(self) -> bool:
-        """Look for the primary again; False if there is only the one address."""
-        if self._connection.fixed:
-            return False
-        self._connection.drop()
-        return True
-
-    async def used_memory(self) -> int:
-        """Return the bytes that the server uses."""
-        info = read_info(_checked(await self._connection.call("INFO", "memory")))
-        return int(info["used_memory"])
+    def acknowledge(self, publication: Publication, member: str) -> None:
+        """Tell a publisher, by the server that told of it, that this member has heard of it."""
+        node = self._servers.node(publication.organization_id)
+        if node is not None:
+            channel = node.channels.acknowledged_to(publication.publisher)
+            text = node.channels.acknowledgement(publication.number, member)
+            node.connection.post("SPUBLISH", channel, text)
 
     async def _run(
-        self, era: Era, script: Script, keys: Sequence[str], *arguments: str | bytes | int
+        self,
+        era: Era,
+        organization_id: int,
+        script: Script,
+        keys: Sequence[str],
+        *arguments: str | bytes | int,
     ) -> Any:
         """Run a script by its digest, and by its text where the server forgot it."""
-        run_id, _, history = era.store.partition(":")
-        if run_id != self._connection.run_id:
-            message = "this is not the server in force"
-            raise StoreUnavailableError(message)
+        node, history = self.place(era, organization_id)
         rest = (len(keys), *keys, history, *arguments)
-        reply = await self._connection.call("EVALSHA", script.digest, *rest)
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
-            if run_id != self._connection.run_id:
-                message = "this is not the server in force"
-                raise StoreUnavailableError(message)
-            reply = await self._connection.call("EVAL", script.text, *rest)
-        return _checked(reply)
+        reply = await node.connection.call("EVALSHA", script.digest, *rest)
+        if isinstance(reply, hiredis.ReplyError):
+            if str(reply).startswith("NOSCRIPT"):
+                node, _ = self.place(era, organization_id)
+                reply = await node.connection.call("EVAL", script.text, *rest)
+            if isinstance(reply, hiredis.ReplyError):
+                self._servers.refused(str(reply))
+        return checked(reply)
 
 
 @lru_cache(maxsize=4096)
 def _prefix(era: Era, organization_id: int) -> str:
     return f"chairside:{{{organization_id}}}:{era.name}:"
 
-
-def _checked(reply: Any) -> Any:
-    if isinstance(reply, hiredis.ReplyError):
-        raise StoreUnavailableError(str(reply))
-    return reply

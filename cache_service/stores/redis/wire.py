@@ -56,10 +56,12 @@ class Wire(asyncio.Protocol):
             self.abort()
 
     def _pushed(self, push: Sequence[Any]) -> None:
-        if push[0] == b"message":
+        if push[0] == b"smessage":
             self._heard(push[1], push[2])
-        elif push[0] == b"subscribe":
+        elif push[0] == b"ssubscribe":
             self.subscribed.append(push[1])
+        elif push[0] == b"sunsubscribe":
+            self.abort()  # Its slot went to another server: what is published is not heard here.
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail all that waits."""

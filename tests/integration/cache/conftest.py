@@ -11,7 +11,9 @@ from tests.conftest import NewDatabase
 from tests.integration.cache.pair import Pair, open_pair
 from tests.integration.cache.running import Cache, start_cache
 from tests.integration.cache.shops import Shop, open_shop
+from tests.integration.cache.stores import ORGANIZATION, Place
 from tests.support.stack import Database
+from tests.support.valkey_cluster import ValkeyCluster
 
 
 @pytest.fixture(scope="package")
@@ -80,3 +82,22 @@ async def connection(shared_database: Database) -> AsyncIterator[asyncpg.Connect
 async def shop(connection: asyncpg.Connection) -> Shop:
     """Open a shop in New York with one barber, nine to five, slots of an hour."""
     return await open_shop(connection)
+
+
+@pytest.fixture(scope="package")
+async def valkey_cluster(server_directory: Path) -> AsyncIterator[ValkeyCluster]:
+    """Run a cluster without replicas, not to be killed by a test."""
+    async with ValkeyCluster(server_directory / "valkey-cluster") as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["one server", "a cluster"])
+async def place(
+    request: pytest.FixtureRequest, redis_url: str, valkey_cluster: ValkeyCluster
+) -> Place:
+    """Give a test an empty place for a store; it runs over each kind of place."""
+    if request.param == "one server":
+        return Place(redis_url, redis_url)
+    await valkey_cluster.flush()
+    server = valkey_cluster.servers[valkey_cluster.shard(ORGANIZATION)]
+    return Place(valkey_cluster.url, server.url)

@@ -8,29 +8,39 @@ from typing import Any
 
 from cache_service.coherence.era import Era
 from cache_service.coherence.ports import Filled, StoreUnavailableError, Taken, Wanted
-from cache_service.stores.redis.address import Address, Fixed
 from cache_service.stores.redis.channels import Channels
 from cache_service.stores.redis.connection import MultiplexedConnection
+from cache_service.stores.redis.servers import Connect, Servers
 from cache_service.stores.redis.store import RedisStore
+from cache_service.stores.redis.urls import servers_of
 
-__all__ = ["ORGANIZATION", "TAGS", "TIMEOUT", "Bound", "Opened", "open_store"]
+__all__ = ["ORGANIZATION", "TAGS", "TIMEOUT", "Bound", "Opened", "Place", "open_store"]
 
 ORGANIZATION = 7
 TAGS = ("organization", "day:7:2018-05-24")
 TIMEOUT = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is: the setting, and the URL of the server of the organization's keys."""
+
+    url: str
+    server: str
+
+
 class Bound:
     """A store under an epoch with the server as it is at each call, whoever that is."""
 
-    def __init__(self, store: RedisStore, epoch: str) -> None:
+    def __init__(self, store: RedisStore, servers: Servers, epoch: str) -> None:
         self._store = store
+        self._servers = servers
         self._epoch = epoch
-        self.used_memory = store.used_memory
+        self.used_memory = servers.used_memory
 
     async def era(self) -> Era:
         """Return the era with the server as it is now."""
-        identity = await self._store.identity()
+        identity = await self._servers.identity()
         if identity is None:
             message = "READONLY no primary"
             raise StoreUnavailableError(message)
@@ -77,13 +87,20 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A store, its connection, every change of the connection's state, and what it heard."""
+    """A store, its servers, every change of the connections' state, and what it heard."""
 
     store: Bound
     unbound: RedisStore
-    connection: MultiplexedConnection
+    servers: Servers
     changes: list[str | None]
     heard: list[tuple[bytes, bytes]]
+
+    @property
+    def connection(self) -> MultiplexedConnection:
+        """The connection to the server that has the organization's keys."""
+        node = self.servers.node(ORGANIZATION)
+        assert node is not None
+        return node.connection
 
     async def fill(self, raw: bytes = b"raw", tags: tuple[str, ...] = TAGS) -> bool:
         """Claim the guards and store an entry under `key`."""
@@ -135,17 +152,14 @@ async def open_store(
     """Connect a store of its own; it need not be able to."""
     changes: list[str | None] = []
     heard: list[tuple[bytes, bytes]] = []
-    channels = Channels(publisher)
-    connection = MultiplexedConnection(
-        Fixed(Address.from_url(url)),
-        timeout=patience,
-        channels=channels.mine,
-        heard=lambda channel, text: heard.append((channel, text)),
-        changed=changes.append,
-    )
-    await connection.open()
-    store = RedisStore(connection, channels, os.urandom, compress_above)
+
+    def hear(_channels: Channels, channel: bytes, text: bytes) -> None:
+        heard.append((channel, text))
+
+    servers = servers_of(url, Connect(publisher, patience, hear), changes.append)
+    await servers.open()
+    store = RedisStore(servers, os.urandom, compress_above)
     try:
-        yield Opened(Bound(store, epoch), store, connection, changes, heard)
+        yield Opened(Bound(store, servers, epoch), store, servers, changes, heard)
     finally:
-        await connection.close()
+        await servers.close()

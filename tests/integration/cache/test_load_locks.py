@@ -7,16 +7,15 @@ import redis.asyncio
 
 from cache_service.coherence.entry import Entry, encode, mark
 from cache_service.coherence.ports import Filled, Taken, Wanted
-from tests.integration.cache.stores import ORGANIZATION, TAGS, Opened, open_store
+from tests.integration.cache.stores import ORGANIZATION, TAGS, Opened, Place, open_store
 
 WANTED = Wanted("key", TAGS)
-LOADED = b"chairside:loaded"
 
 
 @pytest.fixture
-async def opened(redis_url: str) -> AsyncIterator[Opened]:
-    """Connect to an empty server."""
-    async with open_store(redis_url, patience=5) as store:
+async def opened(place: Place) -> AsyncIterator[Opened]:
+    """Connect to what is empty."""
+    async with open_store(place.url, patience=5) as store:
         yield store
 
 
@@ -36,7 +35,7 @@ async def _put(opened: Opened, taken: Taken, payload: bytes = b"answer") -> byte
 async def _pushed(opened: Opened) -> list[str]:
     """Return what was pushed so far: it comes before the answer to any later call."""
     await opened.store.claim(ORGANIZATION, ())
-    return [text.decode() for channel, text in opened.heard if channel == LOADED]
+    return [text.decode() for channel, text in opened.heard if channel.endswith(b":loaded")]
 
 
 async def test_one_takes_the_lock_and_the_others_know_under_which_guards(opened: Opened) -> None:
@@ -90,9 +89,9 @@ async def test_a_failed_load_releases_its_locks(opened: Opened) -> None:
     assert (await _take(opened)).token
 
 
-async def test_a_lock_lasts_a_second_unless_it_is_renewed(opened: Opened, redis_url: str) -> None:
+async def test_a_lock_lasts_a_second_unless_it_is_renewed(opened: Opened, place: Place) -> None:
     """Waiting does not make it last, another's token neither, its own does."""
-    async with redis.asyncio.from_url(redis_url) as client:
+    async with redis.asyncio.from_url(place.server) as client:
         first = await _take(opened)
         (name,) = await client.keys("*:load:key")
         assert 0 < await client.pttl(name) <= 1000

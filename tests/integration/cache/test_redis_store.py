@@ -9,9 +9,10 @@ import pytest
 import redis.asyncio
 
 from cache_service.coherence.entry import Entry, decode, encode
+from cache_service.coherence.peers import Publication
 from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.store import GUARD_LIFETIME_MS
-from tests.integration.cache.stores import ORGANIZATION, TAGS, TIMEOUT, Opened, open_store
+from tests.integration.cache.stores import ORGANIZATION, TAGS, TIMEOUT, Opened, Place, open_store
 from tests.support.waiting import eventually
 
 
@@ -20,16 +21,16 @@ async def _heard(one: Opened) -> bool:
 
 
 @pytest.fixture
-async def opened(redis_url: str) -> AsyncIterator[Opened]:
+async def opened(place: Place) -> AsyncIterator[Opened]:
     """Connect to an empty server."""
-    async with open_store(redis_url) as store:
+    async with open_store(place.url) as store:
         yield store
 
 
 @pytest.fixture
-async def plain(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+async def plain(place: Place) -> AsyncIterator[redis.asyncio.Redis]:
     """Look into the same server by another way."""
-    async with redis.asyncio.from_url(redis_url) as client:
+    async with redis.asyncio.from_url(place.server) as client:
         yield client
 
 
@@ -64,11 +65,11 @@ async def test_a_put_under_another_nonce_is_refused(opened: Opened) -> None:
 
 
 async def test_only_what_is_larger_than_that_is_compressed(
-    redis_url: str, plain: redis.asyncio.Redis
+    place: Place, plain: redis.asyncio.Redis
 ) -> None:
     """Another process reads it, whatever that one would compress itself."""
     nonces = b"".join
-    async with open_store(redis_url, compress_above=4096) as one, open_store(redis_url) as other:
+    async with open_store(place.url, compress_above=4096) as one, open_store(place.url) as other:
         guards = tuple(await one.store.claim(ORGANIZATION, TAGS))
         for key, size in (("small", 3000), ("large", 9000)):
             name = await one.store.full_key(ORGANIZATION, key)
@@ -84,10 +85,10 @@ async def test_only_what_is_larger_than_that_is_compressed(
             assert await plain.strlen(name) == len(raw)
 
 
-async def test_epochs_and_organizations_are_apart(opened: Opened, redis_url: str) -> None:
+async def test_epochs_and_organizations_are_apart(opened: Opened, place: Place) -> None:
     """Another epoch or organization sees neither entries nor guards."""
     assert await opened.fill()
-    async with open_store(redis_url, epoch="e2") as other:
+    async with open_store(place.url, epoch="e2") as other:
         assert await other.entry() is None
         await other.store.invalidate(ORGANIZATION, TAGS)
     await opened.store.invalidate(ORGANIZATION + 1, TAGS)
@@ -106,15 +107,16 @@ async def test_everything_expires(opened: Opened, plain: redis.asyncio.Redis) ->
         assert GUARD_LIFETIME_MS - 10_000 < lifetime <= GUARD_LIFETIME_MS
 
 
-async def test_an_acknowledgement_reaches_its_publisher_alone(redis_url: str) -> None:
+async def test_an_acknowledgement_reaches_its_publisher_alone(place: Place) -> None:
     """A member tells the publisher which publication it has heard, and nobody else."""
     async with (
-        open_store(redis_url, publisher="one") as one,
-        open_store(redis_url, publisher="two") as two,
+        open_store(place.url, publisher="one") as one,
+        open_store(place.url, publisher="two") as two,
     ):
-        two.unbound.acknowledge("one", 5, "member")
+        two.unbound.acknowledge(Publication("one", 5, ORGANIZATION, ()), "member")
         await eventually(partial(_heard, one))
-        assert one.heard == [(b"chairside:acknowledged:one", b"5 member")]
+        ((channel, text),) = one.heard
+        assert (channel.partition(b"}:")[2], text) == (b"acknowledged:one", b"5 member")
         assert two.heard == []
 
 
@@ -146,10 +148,10 @@ async def test_a_guard_of_another_type_is_the_stores_fault(
 
 @pytest.mark.parametrize("found", [True, False], ids=["guards there", "nothing there"])
 async def test_an_invalidation_is_always_published(
-    opened: Opened, redis_url: str, *, found: bool
+    opened: Opened, place: Place, *, found: bool
 ) -> None:
     """Whatever the script finds, all members hear the tags, the publisher included."""
-    async with open_store(redis_url, publisher="other") as other:
+    async with open_store(place.url, publisher="other") as other:
         if found:
             assert await opened.fill()
         await opened.store.invalidate(ORGANIZATION, TAGS, 5)
@@ -157,7 +159,8 @@ async def test_an_invalidation_is_always_published(
             await eventually(partial(_heard, one))
             head = b"me 5 %d" % ORGANIZATION
             told = b"\n".join((head, *(tag.encode() for tag in TAGS)))
-            assert one.heard == [(b"chairside:invalidated", told)]
+            ((channel, text),) = one.heard
+            assert (channel.partition(b"}:")[2], text) == (b"invalidated", told)
 
 
 async def test_five_thousand_tags_go_at_once(opened: Opened) -> None:

@@ -23,7 +23,7 @@ READ = read_of("one", "day:1")
 class _World:
     """Peers of one process, with what they sent and a sleep that ends when it is told."""
 
-    sent: list[tuple[str, int, str]] = field(default_factory=list)
+    sent: list[tuple[Publication, str]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     memory: Memory = field(default_factory=lambda: Memory(10_000, lambda: 0.0))
 
@@ -45,7 +45,7 @@ async def test_what_is_heard_is_dropped_and_then_acknowledged() -> None:
     publication = Publication("another", 7, 1, READ.tags)
     world.peers.member = "member"
     world.peers.heard(publication)
-    assert world.sent == [("another", 7, "member")]
+    assert world.sent == [(publication, "member")]
     world.peers.member = None
     world.peers.heard(publication)
     assert len(world.sent) == 1

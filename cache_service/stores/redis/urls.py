@@ -1,0 +1,38 @@
+"""The setting: one server, that of its sentinels, or a cluster."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from cache_service.stores.redis.address import Address, hosts_of
+from cache_service.stores.redis.cluster import Cluster
+from cache_service.stores.redis.sentinel import locate_by
+from cache_service.stores.redis.servers import Changed, Connect, OneServer, Servers
+
+__all__ = ["servers_of"]
+
+_CLUSTERS = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_PORT = 6379
+
+
+def servers_of(url: str, connect: Connect, changed: Changed) -> Servers:
+    """Read the setting; nothing is connected yet.
+
+    `redis+cluster://user:password@host:port,host:port` names some servers of a cluster (port
+    6379 unless given), of which any tells the others; user, password and TLS are the same
+    for all. For what else it may be see `locate_by`. Raises ValueError.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in _CLUSTERS:
+        return OneServer(locate_by(url), connect, changed)
+    parts = urlsplit(f"//{rest}")
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    if parts.path.strip("/") not in {"", "0"}:
+        message = "a cluster has no other database than 0"
+        raise ValueError(message)
+    at = f"{credentials}@" if credentials else ""
+    seeds = [
+        Address.from_url(f"{_CLUSTERS[scheme]}://{at}{f'[{host}]' if ':' in host else host}:{port}")
+        for host, port in hosts_of(hosts, _PORT)
+    ]
+    return Cluster(seeds, connect, changed)
