@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from booking_service import measures
 from booking_service.edge.cache_gateway import CacheGateway, CacheTokens
+from booking_service.edge.rights import RIGHTS
 from booking_service.edge.servicer import BookingServicer
 from booking_service.postgres.engine import make_engine
 from booking_service.postgres.outbox import OutboxCleaner
@@ -90,7 +91,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
                 return
 
     servicer = BookingServicer(mutations, Reads(units, tokens, runtime.clock), client)
-    return Application([(SERVICE, servicer)], ready)
+    return Application([(SERVICE, servicer)], ready, RIGHTS)
 
 
 def _collect(mutations: Mutations, cleaner: OutboxCleaner, client: CacheClient) -> Iterable[Metric]:

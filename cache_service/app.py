@@ -24,6 +24,7 @@ from cache_service.database import SNAPSHOTS, STATEMENTS, Primary, make_engine
 from cache_service.edge.declared import discover
 from cache_service.edge.explain import Explain
 from cache_service.edge.near import NearResponses
+from cache_service.edge.rights import ITEMISED, RIGHTS
 from cache_service.edge.servicer import make_servicer
 from cache_service.invalidation.relay import Relay
 from cache_service.protocol import CoherentCache, open_cache
@@ -143,7 +144,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         clock=runtime.clock,
         time=time.time,
     )
-    return Application([(SERVICE, servicer)], ready)
+    return Application([(SERVICE, servicer)], ready, RIGHTS, ITEMISED)
 
 
 def _auditor(

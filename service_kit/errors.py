@@ -16,8 +16,10 @@ __all__ = [
     "FailedPrecondition",
     "InvalidArgument",
     "NotFound",
+    "PermissionDenied",
     "ResourceExhausted",
     "ServiceError",
+    "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "Violation",
@@ -141,6 +143,20 @@ class DeadlineExceeded(ServiceError):
             f"the call took longer than the {seconds:g} s allowed",
             metadata={"seconds": f"{seconds:g}"},
         )
+
+
+class Unauthenticated(ServiceError):
+    """Refuse a caller that is not known, whatever it asks."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__("UNAUTHENTICATED", reason, message)
+
+
+class PermissionDenied(ServiceError):
+    """Refuse what a caller may not do, or know of: in the same words if there is no such thing."""
+
+    def __init__(self, reason: str, message: str, **metadata: object) -> None:
+        super().__init__("PERMISSION_DENIED", reason, message, metadata=metadata)
 
 
 class Unimplemented(ServiceError):

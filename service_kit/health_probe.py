@@ -42,7 +42,7 @@ def probe(
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
-def _main(
+def _main(  # noqa: PLR0917 - a command's options
     target: str,
     service: Annotated[str, typer.Argument()] = "",
     ca: Annotated[Path | None, typer.Option()] = None,

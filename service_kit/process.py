@@ -8,9 +8,9 @@ themselves (`Runtime.draining`), and the logs are flushed.
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -20,8 +20,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection
 
 from service_kit import health, logs
+from service_kit.access import Access
 from service_kit.access_log import AccessLog, standard_output
 from service_kit.boundary import refuse_unknown_methods
+from service_kit.callers import Right
 from service_kit.calls import Calls
 from service_kit.clock import Clock, SystemClock, elapsed
 from service_kit.common_measures import LINES_DROPPED, LOOP_LAG
@@ -32,7 +34,7 @@ from service_kit.loop_lag import watch_loop
 from service_kit.metrics import Metrics, collect_process
 from service_kit.rpc import register
 from service_kit.settings import ProcessSettings, SettingsError, describe
-from service_kit.starting import StartError, before, open_metrics, stop_signal
+from service_kit.starting import StartError, before, open_callers, open_metrics, stop_signal
 
 __all__ = ["Application", "Runtime", "StartError", "run", "run_worker", "serve", "server_options"]
 
@@ -54,11 +56,15 @@ class Runtime:
 class Application:
     """What a process serves: descriptors with their servicers.
 
-    `ready` is awaited after the port is open and before health says SERVING.
+    `ready` is awaited after the port is open and before health says SERVING. `rights` has
+    what each method takes, and `itemised` those that judge their requests themselves; they
+    are needed where callers are told apart.
     """
 
     services: Sequence[tuple[ServiceDescriptor, object]]
     ready: Callable[[], Awaitable[None]] | None = None
+    rights: Mapping[str, Right] = field(default_factory=dict)
+    itemised: Collection[str] = ()
 
 
 Build = Callable[[AsyncExitStack, Runtime], Awaitable[Application]]
@@ -97,7 +103,11 @@ async def serve(
             max_deadline=settings.max_deadline,
             max_open=settings.max_open_calls,
         )
-        server, state = _make_server(application, settings, calls, shared=line is not None)
+        callers = await open_callers(stack, settings)
+        access = None
+        if callers is not None:
+            access = Access(callers, application.rights, application.itemised)
+        server, state = _make_server(application, settings, calls, access, shared=line is not None)
         address = listen(server, settings)
         await server.start()
         try:
@@ -147,7 +157,12 @@ def run_worker(name: str, settings: ProcessSettings, build: Build, descriptor: i
 
 
 def _make_server(
-    application: Application, settings: ProcessSettings, calls: Calls, *, shared: bool
+    application: Application,
+    settings: ProcessSettings,
+    calls: Calls,
+    access: Access | None,
+    *,
+    shared: bool,
 ) -> tuple[grpc.aio.Server, health.Health]:
     server = grpc.aio.server(
         options=server_options(shared=shared),
@@ -156,13 +171,14 @@ def _make_server(
     names = [descriptor.full_name for descriptor, _ in application.services]
     state = health.Health(names)
     for descriptor, servicer in application.services:
-        register(server, descriptor, servicer, calls)
-    # Health answers when nothing else may: at the limit, and in the drain.
+        register(server, descriptor, servicer, calls, access)
+    # Health answers anybody, and also when nothing else may: at the limit, and in the drain.
     own = Calls(calls.metrics, calls.access_log, max_open=settings.max_open_calls + _OWN_CALLS)
     register(server, health.SERVICE, state, own)
-    reflection.enable_server_reflection(
-        [*names, health.SERVICE.full_name, reflection.SERVICE_NAME], server
-    )
+    if settings.reflection:
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE.full_name, reflection.SERVICE_NAME], server
+        )
     refuse_unknown_methods(server)
     return server, state
 

@@ -19,7 +19,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from service_kit.access import Access, Guard
 from service_kit.boundary import answer_error, code_number
+from service_kit.callers import Caller
 from service_kit.calls import Calls, Context, Metadata, annotate
 from service_kit.errors import (
     LARGEST_ANSWER,
@@ -33,26 +35,34 @@ from service_kit.metrics import CallCounter
 __all__ = ["register"]
 
 _Unary = Callable[[Any, Context], Awaitable[Any]]
-_Near = Callable[[bytes], tuple[bytes, Mapping[str, object]] | None]
-_Fast = Callable[[bytes, Context], Awaitable[bytes | None]]
+_Near = Callable[[bytes, Caller | None], tuple[bytes, Mapping[str, object]] | None]
+_Fast = Callable[[bytes, Context, Caller | None], Awaitable[bytes | None]]
 _Stream = Callable[[Any, Context], Any]
 
 _CANCELLED, _DEADLINE_EXCEEDED = 1, 4
 
 
 def register(
-    server: grpc.aio.Server, service: ServiceDescriptor, servicer: object, calls: Calls
+    server: grpc.aio.Server,
+    service: ServiceDescriptor,
+    servicer: object,
+    calls: Calls,
+    access: Access | None = None,
 ) -> None:
     """Serve every method of `service` with the `servicer`'s method of the same name.
 
     A unary method is `async def Method(request, context)` and returns a message
     or its bytes; a server-streaming one is an async generator of them; so is a
     bidirectional one, whose request is an async iterator of messages. If there is
-    an `async def fast_Method(raw, context)`, it is tried first with the request's bytes,
-    without deadline and task: it returns bytes, or None to have `Method` called. Before
-    both a `near_Method(raw)` is tried, a plain function to the response's bytes and the
-    notes for the log, or None. A method that the servicer lacks is answered with
+    an `async def fast_Method(raw, context, caller)`, it is tried first with the request's
+    bytes, without deadline and task: it returns bytes, or None to have `Method` called. Before
+    both a `near_Method(raw, caller)` is tried, a plain function to the response's bytes and
+    the notes for the log, or None. A method that the servicer lacks is answered with
     UNIMPLEMENTED.
+
+    With `access` each call is judged before anything answers it. What is near or fast is
+    tried before the request is read, and so must itself return None for what the caller may
+    not see; `caller` is None if anybody may see anything.
     """
     methods: dict[str, type[_Call]] = {}
     for method in service.methods:
@@ -60,6 +70,7 @@ def register(
         parse = GetMessageClass(method.input_type).FromString
         counter = calls.metrics.counter(service.full_name, method.name)
         handler = getattr(servicer, method.name, None)
+        guard = None if access is None else access.guard(method)
         if method.server_streaming:
             methods[path] = _stream(
                 path,
@@ -68,6 +79,7 @@ def register(
                 handler=handler or _missing_stream(path),
                 calls=calls,
                 counter=counter,
+                guard=guard,
             )
         else:
             methods[path] = _unary(
@@ -78,6 +90,7 @@ def register(
                 handler=handler or _missing(path),
                 calls=calls,
                 counter=counter,
+                guard=guard,
             )
     server.add_generic_rpc_handlers((_Methods(methods),))
 
@@ -123,6 +136,7 @@ def _unary(
     handler: _Unary,
     calls: Calls,
     counter: CallCounter,
+    guard: Guard | None,
 ) -> type[_Call]:
     class Call(_Call):
         __slots__ = ()
@@ -133,13 +147,20 @@ def _unary(
             notes: Mapping[str, object] | None = None
             try:
                 calls.open()
-                if near is not None and (found := near(raw)) is not None:
+                caller = None if guard is None else guard.admit(self.metadata, context)
+                if near is not None and (found := near(raw, caller)) is not None:
                     response, notes = found
+                    if caller is not None:
+                        notes = {**notes, "caller": caller.name}
                     return response
-                if fast is not None and (answer := await fast(raw, context)) is not None:
+                if fast is not None and (answer := await fast(raw, context, caller)) is not None:
+                    if caller is not None:
+                        annotate(context, caller=caller.name)
                     return answer
                 # Parsed here and not by gRPC, whose own error would tell our innards.
                 request = _parsed(parse, raw)
+                if guard is not None and caller is not None:
+                    guard.judge(caller, request, context)
                 return _sendable(await calls.within_deadline(handler, request, context))
             except asyncio.CancelledError:
                 code = _cancel_code(context)
@@ -166,6 +187,7 @@ def _stream(
     handler: _Stream,
     calls: Calls,
     counter: CallCounter,
+    guard: Guard | None,
 ) -> type[_Call]:
     class Call(_Call):
         __slots__ = ()
@@ -178,7 +200,11 @@ def _stream(
             code = 0
             try:
                 calls.open()
-                async with aclosing(handler(read(raw), context)) as messages:
+                caller = None if guard is None else guard.admit(self.metadata, context)
+                asked = read(raw)
+                if guard is not None and caller is not None:
+                    guard.judge(caller, asked, context)
+                async with aclosing(handler(asked, context)) as messages:
                     async for message in messages:
                         yield message if isinstance(message, bytes) else message.SerializeToString()
                 if context.cancelled():  # The requests then end as if their caller had ended them.

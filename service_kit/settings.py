@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from service_kit.callers import Callers, CallersError
 from service_kit.tls import TlsError, TlsFiles
 
 __all__ = [
@@ -126,6 +127,10 @@ class ProcessSettings(BaseModel):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+    # Who may call, and do what: service_kit.callers; None: anybody may do anything.
+    callers: Path | None = None
+    # Whether anybody may ask for the protos.
+    reflection: bool = True
     # The instant at which the process believes to start; None: the real time.
     clock_start: AwareDatetime | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -155,6 +160,11 @@ class ProcessSettings(BaseModel):
             yield "tls_key", "is required beside the certificate"
         else:
             yield from readable("tls_certificate", self.tls_files)
+        if self.callers is not None:
+            try:
+                Callers(self.callers)
+            except CallersError as error:
+                yield "callers", str(error)
 
 
 class WorkerSettings(ProcessSettings):

@@ -1,14 +1,17 @@
-"""What a process that serves does first, be it alone or a supervisor: ports and signals."""
+"""What a process does first, alone or as a supervisor: ports, signals, who may call."""
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
+from service_kit.callers import Callers, CallersError
 from service_kit.metrics_server import serve_metrics
 from service_kit.settings import ProcessSettings, split_address
 
-__all__ = ["StartError", "before", "cannot_listen", "open_metrics", "stop_signal"]
+__all__ = ["StartError", "before", "cannot_listen", "open_callers", "open_metrics", "stop_signal"]
+
+_LOOK_SECONDS = 1.0
 
 
 class StartError(Exception):
@@ -30,6 +33,26 @@ async def open_metrics(
     except OSError as error:
         message = f"{settings.prefix}METRICS_LISTEN: {settings.metrics_listen}: {error.strerror}"
         raise StartError(message) from None
+
+
+async def open_callers(stack: AsyncExitStack, settings: ProcessSettings) -> Callers | None:
+    """Read who may call, and look for changes until the stack is closed; None: anybody may."""
+    if settings.callers is None:
+        return None
+    try:
+        callers = Callers(settings.callers)
+    except CallersError as error:
+        message = f"{settings.prefix}CALLERS: {error}"
+        raise StartError(message) from None
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            callers.renew()
+
+    task = asyncio.create_task(look(), name="callers")
+    stack.callback(task.cancel)
+    return callers
 
 
 def stop_signal(stack: AsyncExitStack) -> asyncio.Event:

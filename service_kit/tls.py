@@ -5,17 +5,17 @@ with one line in the log. Files may be replaced one after the other: a key is ta
 the certificate that it fits.
 """
 
-import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import grpc
 import structlog
 
-__all__ = ["Pems", "TlsError", "TlsFiles", "server_credentials"]
+from service_kit.renewal import Stamp, stamp
 
-_Stamp = tuple[tuple[int, int, int], ...]
+__all__ = ["Pems", "TlsError", "TlsFiles", "server_credentials"]
 
 
 class TlsError(Exception):
@@ -43,7 +43,7 @@ class TlsFiles:
         self._certificate = certificate
         self._key = key
         self._ca = ca
-        self._seen: _Stamp = ()
+        self._seen: Stamp = ()
 
     def read(self) -> Pems:
         """Read and check all; raises TlsError."""
@@ -56,22 +56,22 @@ class TlsFiles:
     def renewed(self) -> Pems | None:
         """Return what the files hold if they changed since they were read last and are sound."""
         try:
-            stamp = self._stamp()
-            if stamp == self._seen:
+            now = self._stamp()
+            if now == self._seen:
                 return None
             pems = self._checked()
-            if self._stamp() != stamp:  # replaced meanwhile: the next look takes it
+            if self._stamp() != now:  # replaced meanwhile: the next look takes it
                 return None
         except FileNotFoundError:  # between two of them
             return None
         except OSError as error:
-            self._seen = stamp
+            self._seen = now
             structlog.get_logger("service_kit.tls").error(
                 "the renewed files cannot be used, the old ones stay in force",
                 reason=self._why(error),
             )
             return None
-        self._seen = stamp
+        self._seen = now
         structlog.get_logger("service_kit.tls").info(
             "certificates renewed", files=[str(path) for path in self._paths()]
         )
@@ -80,9 +80,8 @@ class TlsFiles:
     def _paths(self) -> list[Path]:
         return [path for path in (self._certificate, self._key, self._ca) if path is not None]
 
-    def _stamp(self) -> _Stamp:
-        found = [os.stat(path) for path in self._paths()]
-        return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
+    def _stamp(self) -> Stamp:
+        return stamp(*self._paths())
 
     def _checked(self) -> Pems:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -112,7 +111,9 @@ def server_credentials(files: TlsFiles, *, mutual: bool) -> grpc.ServerCredentia
         pems = files.renewed()
         return None if pems is None else _configuration(pems)
 
-    return grpc.dynamic_ssl_server_credentials(_configuration(files.read()), fetch, mutual)
+    # None means no change, which types-grpcio does not know.
+    fetcher = cast("Callable[[], grpc.ServerCertificateConfiguration]", fetch)
+    return grpc.dynamic_ssl_server_credentials(_configuration(files.read()), fetcher, mutual)
 
 
 def _configuration(pems: Pems) -> grpc.ServerCertificateConfiguration:

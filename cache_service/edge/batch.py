@@ -14,7 +14,9 @@ from cache_service.edge.freshness import outcome_of
 from cache_service.edge.kinds import SERVICE, Kind
 from cache_service.edge.reads import Reads
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.access import caller_of_call, judge_organizations
 from service_kit.boundary import known_error
+from service_kit.callers import Caller
 from service_kit.calls import Context, annotate, remaining
 from service_kit.errors import LARGEST_ANSWER, AnswerTooLarge, DeadlineExceeded
 from service_kit.exchange import exchange
@@ -50,6 +52,7 @@ class _Batch:
     def __init__(self, patience: float, *, with_tags: bool) -> None:
         self.patience = patience
         self.with_tags = with_tags
+        self.caller = caller_of_call()
         self.slots = asyncio.Semaphore(_AT_ONCE)
         self.size = 0
 
@@ -79,13 +82,15 @@ class Batches:
         self._process = process.encode()
         self._draining = draining
 
-    def near(self, raw: bytes) -> tuple[bytes, Mapping[str, object]] | None:
+    def near(
+        self, raw: bytes, caller: Caller | None = None
+    ) -> tuple[bytes, Mapping[str, object]] | None:
         """Answer a batch all of which is in memory; None: the long way then answers."""
         try:
             request = cache_service_pb2.BatchGetRequest.FromString(raw)
         except DecodeError:
             return None
-        results = self._all_near(request)
+        results = self._all_near(request, caller)
         if results is None:
             return None
         return self._response(_BATCH, results, with_tags=request.with_tags), _counts(results)
@@ -103,11 +108,12 @@ class Batches:
     ) -> AsyncIterator[bytes]:
         """Answer batches as they come, each once it is done."""
         counts = Counter[str]()
+        caller = caller_of_call()
 
         async def answer(request: cache_service_pb2.LookupRequest) -> bytes:
             response = cache_service_pb2.LookupResponse(id=request.id)
             try:
-                results = self._all_near(request) or await self._all(request, context)
+                results = self._all_near(request, caller) or await self._all(request, context)
                 wire = self._response(_LOOKUP, results, with_tags=request.with_tags)
             except Exception as error:  # noqa: BLE001 - the boundary: it must not end the others
                 response.error.CopyFrom(status_of(known_error(error, _path("Lookup"))))
@@ -123,10 +129,10 @@ class Batches:
         finally:
             annotate(context, **counts)
 
-    def _all_near(self, request: _Request) -> list[_Result] | None:
+    def _all_near(self, request: _Request, caller: Caller | None) -> list[_Result] | None:
         """Return the results of reads that all are in memory; None: not all of them are."""
         near = self._reads.near
-        found = near.find_all(read.SerializeToString() for read in _checked(request))
+        found = near.find_all((read.SerializeToString() for read in _checked(request)), caller)
         if found is None:
             return None
         batch = _Batch(0.0, with_tags=request.with_tags)
@@ -151,7 +157,7 @@ class Batches:
         return _sendable(wire + bytes_field(process, self._process) if with_tags else wire)
 
     def _near(self, read: cache_service_pb2.BatchRead, batch: _Batch) -> _Result | None:
-        near = self._reads.near.find(read.SerializeToString())
+        near = self._reads.near.find(read.SerializeToString(), batch.caller)
         if near is None:
             return None
         return batch.result(near.kind, self._reads.near.serve(near), near.tags, "near")
@@ -164,6 +170,7 @@ class Batches:
                 violations = Violations()
                 violations.add("read", "is required")
                 violations.raise_if_any()
+            judge_organizations(batch.caller, read)
             kind = self._reads.kinds[str(name)]
             method = kind.method
             async with asyncio.timeout(batch.patience) as deadline, batch.slots:

@@ -19,6 +19,7 @@ from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import near_info
 from cache_service.edge.kinds import Kind
 from cache_service.queries.declare import CachedQuery
+from service_kit.callers import Caller
 from service_kit.clock import Clock
 
 __all__ = ["Near", "NearResponses"]
@@ -66,17 +67,24 @@ class NearResponses:
     def __len__(self) -> int:
         return len(self._near)
 
-    def find(self, read: bytes) -> Near | None:
-        """Return the response to a serialised read if it is still right; it counts nothing."""
-        near = self._near.get(read)
-        return near if near is not None and self._right(read, near, self._time()) else None
+    def find(self, read: bytes, caller: Caller | None = None) -> Near | None:
+        """Return the response to a serialised read if it is still right; it counts nothing.
 
-    def find_all(self, reads: Iterable[bytes]) -> list[Near] | None:
+        None, too, for what the caller may not see.
+        """
+        near = self._near.get(read)
+        if near is None or (caller is not None and not caller.sees(near.organization_id)):
+            return None
+        return near if self._right(read, near, self._time()) else None
+
+    def find_all(self, reads: Iterable[bytes], caller: Caller | None = None) -> list[Near] | None:
         """Return the responses to all of the reads, or None; it counts nothing."""
         now, found = self._time(), list[Near]()
         for read in reads:
             near = self._near.get(read)
-            if near is None or not self._right(read, near, now):
+            if near is None or (caller is not None and not caller.sees(near.organization_id)):
+                return None
+            if not self._right(read, near, now):
                 return None
             found.append(near)
         return found

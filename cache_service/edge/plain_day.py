@@ -19,6 +19,7 @@ from cache_service.edge.kinds import Kind
 from cache_service.edge.reads import Reads
 from cache_service.queries.availability import AvailabilityDay, DaySlots, availability
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.callers import Caller
 from service_kit.calls import Context, annotate
 from service_kit.clock import Clock
 from service_kit.validation import FIRST_YEAR, LAST_YEAR
@@ -57,10 +58,13 @@ class PlainDays:
         self._clock = clock
         self._asked: dict[bytes, _Asked] = {}
 
-    async def hit(self, raw: bytes, context: Context) -> bytes | None:
-        """Answer a serialised request; None: not such a one, or no hit: the long way answers."""
+    async def hit(self, raw: bytes, context: Context, caller: Caller | None = None) -> bytes | None:
+        """Answer a serialised request; None: not such a one, or no hit: the long way answers.
+
+        None, too, for what the caller may not see.
+        """
         asked = self._asked.get(raw) or self._ask(raw)
-        if asked is None:
+        if asked is None or (caller is not None and not caller.sees(asked.wanted.organization_id)):
             return None
         answer = await asked.hit()
         if answer is None:

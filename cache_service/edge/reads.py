@@ -12,12 +12,13 @@ from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import cache_info, outcome_of
 from cache_service.edge.kinds import Kind
 from cache_service.edge.near import NearResponses
+from service_kit.callers import Caller
 from service_kit.calls import Context, annotate
 from service_kit.wire import bytes_field
 
 __all__ = ["Reads"]
 
-_Near = Callable[[bytes], tuple[bytes, Mapping[str, object]] | None]
+_Near = Callable[[bytes, Caller | None], tuple[bytes, Mapping[str, object]] | None]
 _NOTES = {"outcome": Outcome.NEAR.value}
 
 
@@ -59,8 +60,10 @@ class Reads:
     def _near(self, kind: Kind) -> _Near:
         number, near = kind.number, self.near
 
-        def answer(raw: bytes) -> tuple[bytes, Mapping[str, object]] | None:
-            found = near.find(bytes_field(number, raw))
+        def answer(
+            raw: bytes, caller: Caller | None = None
+        ) -> tuple[bytes, Mapping[str, object]] | None:
+            found = near.find(bytes_field(number, raw), caller)
             return None if found is None else (near.serve(found), _NOTES)
 
         return answer

@@ -8,6 +8,7 @@ from cache_service.coherence.watchers import Told, WatchEnded, Watchers
 from cache_service.edge.invalidate import MAX_TAG_LENGTH
 from cache_service.invalidation.tags import SCOPE
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.access import caller_of_call, judge_organizations
 from service_kit.calls import Context
 from service_kit.errors import Unavailable
 from service_kit.validation import Violations
@@ -29,10 +30,15 @@ class Watch:
     ) -> AsyncIterator[cache_service_pb2.WatchResponse]:
         """Tell until the caller goes away, or Unavailable is raised."""
         organization_id, wanted = _validated(request)
+        caller = caller_of_call()
+        if organization_id:
+            judge_organizations(caller, request)
         with self._watchers.watch(organization_id, wanted) as watcher:
             try:
                 async for told in watcher:
-                    yield self._response(told)
+                    # Watching all, it is told of those that it may know of.
+                    if caller is None or not told.tags or caller.sees(told.organization_id):
+                        yield self._response(told)
             except WatchEnded as ended:
                 raise Unavailable(ended.why.name, ended.why.value) from ended
 

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from chairside.cache.v1 import cache_service_pb2
+from service_kit.access import Access
 from service_kit.access_log import AccessLog
 from service_kit.boundary import refuse_unknown_methods
 from service_kit.calls import Calls
@@ -41,7 +42,12 @@ class Served:
 
 @asynccontextmanager
 async def serve_here(
-    servicer: object, *, default_deadline: float = 5.0, max_deadline: float = 30.0, most: int = 1000
+    servicer: object,
+    *,
+    default_deadline: float = 5.0,
+    max_deadline: float = 30.0,
+    most: int = 1000,
+    access: Access | None = None,
 ) -> AsyncIterator[Served]:
     """Serve `servicer` as the cache service on a free port; the log is written at the end."""
     metrics, log = Metrics(), io.BytesIO()
@@ -54,7 +60,7 @@ async def serve_here(
             max_open=most,
         )
         server = grpc.aio.server()
-        register(server, SERVICE, servicer, calls)
+        register(server, SERVICE, servicer, calls, access)
         refuse_unknown_methods(server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -32,13 +32,17 @@ class Servicer:
         """Raise what nobody expects."""
         raise RuntimeError(SECRET)
 
-    def near_GetSchedule(self, raw: bytes) -> tuple[bytes, dict[str, object]] | None:
+    def near_GetSchedule(
+        self, raw: bytes, _caller: object
+    ) -> tuple[bytes, dict[str, object]] | None:
         """Answer shop 5 from its bytes, fail for shop 6, leave the rest to the others."""
         if raw == b"\x08\x06":
             raise RuntimeError(SECRET)
         return (b"near", {"outcome": "near"}) if raw == b"\x08\x05" else None
 
-    async def fast_GetSchedule(self, raw: bytes, context: calls.Context) -> bytes | None:
+    async def fast_GetSchedule(
+        self, raw: bytes, context: calls.Context, _caller: object
+    ) -> bytes | None:
         """Answer for shop 1, fail for shop 2, leave the rest to the slow path."""
         if raw == b"\x08\x01":
             calls.annotate(context, outcome="hit")
