@@ -43,7 +43,12 @@ _FAULTS = (SQLAlchemyError, OSError, ServiceError)
 async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
     """Build the service; what must be closed enters the stack, in the order of need."""
     client = await stack.enter_async_context(
-        CacheClient(settings.cache_target, near_bytes=settings.near_bytes)
+        CacheClient(
+            settings.cache_target,
+            near_bytes=settings.near_bytes,
+            tls=settings.cache_tls,
+            token="" if settings.cache_token is None else settings.cache_token.get_secret_value(),
+        )
     )
     engines = {
         name: make_engine(

@@ -1,10 +1,13 @@
 """The settings of the booking service: `CHAIRSIDE_BOOKING_*`."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
-from service_kit.settings import DatabaseUrl, HostPort, Listen, ProcessSettings
+from service_kit.settings import DatabaseUrl, HostPort, Listen, ProcessSettings, Secret, readable
+from service_kit.tls import TlsFiles
 
 __all__ = ["Settings"]
 
@@ -26,6 +29,12 @@ class Settings(ProcessSettings):
     database_url: DatabaseUrl
     # A gRPC target, e.g. host:port or dns:///name:port.
     cache_target: Annotated[str, AfterValidator(_target)] = "127.0.0.1:50051"
+    # PEM files: TLS with the authority of the cache service's certificate, and what to show it.
+    cache_ca: Path | None = None
+    cache_certificate: Path | None = None
+    cache_key: Path | None = None
+    # Who this is, where the cache service tells its callers apart.
+    cache_token: Secret = None
     # Answers of the cache service kept here, for readers who allow staleness; 0: none.
     near_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
     # A mutation waits so long for the cache, but not past its caller's deadline, and then
@@ -40,5 +49,22 @@ class Settings(ProcessSettings):
     # How often requests that can no longer be repeated are forgotten.
     purge_interval: Annotated[float, Field(ge=1, le=86_400)] = 600.0
     # Passwords that `migrate` gives the two services' roles; unset: as they are.
-    role_password: SecretStr | None = None
-    cache_role_password: SecretStr | None = None
+    role_password: Secret = None
+    cache_role_password: Secret = None
+
+    @property
+    def cache_tls(self) -> TlsFiles | None:
+        """What the cache service is connected to with; None: without TLS."""
+        if self.cache_ca is None:
+            return None
+        return TlsFiles(self.cache_certificate, self.cache_key, self.cache_ca)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the fields together."""
+        yield from super().problems()
+        if (self.cache_certificate is None) != (self.cache_key is None):
+            yield "cache_key", "goes together with the certificate"
+        elif self.cache_ca is None and self.cache_certificate is not None:
+            yield "cache_ca", "is required beside the certificate"
+        else:
+            yield from readable("cache_ca", self.cache_tls)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cache_service.app import build, check_ttls
+from cache_service.app import build, check
 from cache_service.commands.audit import run_audit
 from cache_service.commands.new_epoch import run_new_epoch
 from cache_service.commands.tools import CommandError
@@ -21,7 +21,7 @@ __all__: list[str] = []
 
 T = TypeVar("T")
 
-_settings = partial(read_settings, Settings, check_ttls)
+_settings = partial(read_settings, Settings, check)
 
 cli = supervised_cli("cache", _settings, build, OVER_WORKERS)
 

@@ -30,6 +30,7 @@ from cache_service.invalidation.relay import Relay
 from cache_service.protocol import CoherentCache, open_cache
 from cache_service.settings import Settings
 from cache_service.stores.authority import PostgresAuthority
+from cache_service.stores.redis.urls import tls_of
 from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.calls import deadline
@@ -37,8 +38,9 @@ from service_kit.clock import elapsed
 from service_kit.postgres import collect_pools
 from service_kit.process import Application, Runtime
 from service_kit.settings import SettingsError
+from service_kit.tls import TlsError, TlsFiles
 
-__all__ = ["build", "check_ttls"]
+__all__ = ["build", "check"]
 
 _RELAY_POOL = 2
 _LOOK_POOL = 2
@@ -54,8 +56,8 @@ _LEFT_TO_OTHERS = 2
 SERVICE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"]
 
 
-def check_ttls(settings: Settings) -> None:
-    """Raise SettingsError for a time to live of a query that there is not."""
+def check(settings: Settings) -> None:
+    """Raise SettingsError for a time to live of a query that there is not, or a Redis URL."""
     known = {query.name for query in discover()}
     unknown = sorted(set(settings.ttls) - known)
     if unknown:
@@ -63,11 +65,19 @@ def check_ttls(settings: Settings) -> None:
         raise SettingsError(
             [f"{settings.prefix}TTLS: {name} is not a query; there are {names}" for name in unknown]
         )
+    try:
+        tls = tls_of(settings.redis_url)
+        TlsFiles(tls.certificate, tls.key, tls.ca).read()
+    except TlsError as error:
+        raise SettingsError([f"{settings.prefix}REDIS_URL: {error}"]) from None
+    except ValueError:  # whose text may hold a part of the password
+        problem = "cannot be read; is a / or @ of the password not written as %2F, %40?"
+        raise SettingsError([f"{settings.prefix}REDIS_URL: {problem}"]) from None
 
 
 async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
     """Build the service; what must be closed enters the stack."""
-    check_ttls(settings)
+    check(settings)
     counts = Counts()
     runtime.metrics.add(counts.collect)
     engines = _Engines(settings, stack)

@@ -3,7 +3,8 @@
 A process has one frozen object. Its names carry a prefix of its own
 (CHAIRSIDE_CACHE_LISTEN), but for those in `SHARED` (CHAIRSIDE_LOG_LEVEL). A
 misspelt name is an error, not a default that nobody asked for; names of the
-other processes are left alone, so that all may share one environment.
+other processes are left alone, so that all may share one environment. A secret may
+stand in a file instead, which its name with _FILE behind it names.
 """
 
 import difflib
@@ -12,7 +13,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from service_kit.callers import Callers, CallersError
 from service_kit.tls import TlsError, TlsFiles
@@ -24,12 +33,14 @@ __all__ = [
     "Listen",
     "ProcessSettings",
     "RedisUrl",
+    "Secret",
     "SettingsError",
     "WorkerSettings",
     "check",
     "describe",
     "load",
     "readable",
+    "secret_file",
     "socket_path",
     "split_address",
 ]
@@ -42,6 +53,7 @@ _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _PARAMETER = re.compile(r"([?&]\w*password=)[^&]*")
 _MAX_PORT = 65535
 _UNIX = "unix:"
+_FILE = "_FILE"
 _LONGEST_PATH = 107  # of a socket, in bytes, as the kernel has it
 MOST_WORKERS = 256
 
@@ -105,6 +117,7 @@ HostPort = Annotated[str, AfterValidator(_host_port)]
 Listen = Annotated[str, AfterValidator(_listen)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]
+Secret = Annotated[SecretStr | None, Field(repr=False)]
 
 
 class ProcessSettings(BaseModel):
@@ -189,17 +202,31 @@ def load(cls: type[T], environ: Mapping[str, str]) -> T:
     A variable set to the empty string counts as unset.
     """
     names = {_variable(cls, field): field for field in cls.model_fields}
+    # What is not shown is secret, and may stand in a file.
+    files = [f"{name}{_FILE}" for name, field in names.items() if not cls.model_fields[field].repr]
     problems = [
         _unknown(name, names)
         for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in names and not _is_foreign(cls, name)
+        if name.startswith(PREFIX) and name not in (*names, *files) and not _is_foreign(cls, name)
     ]
     given = {field: environ[name] for name, field in names.items() if environ.get(name)}
+    for name in filter(environ.get, files):
+        field = names[name.removesuffix(_FILE)]
+        if field in given:
+            problems.append(f"{name}: is set as well as {name.removesuffix(_FILE)}")
+            continue
+        try:
+            given[field] = secret_file(environ[name])
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{name}: {environ[name]}: {getattr(error, 'strerror', 'not text')}")
+            names.pop(name.removesuffix(_FILE))
     try:
         settings = cls.model_validate(given)
     except ValidationError as error:
         for wrong in error.errors(include_url=False, include_input=False, include_context=False):
             name = _variable(cls, str(wrong["loc"][0])) if wrong["loc"] else cls.prefix
+            if name not in names:
+                continue  # of which its file told already
             text = "is required" if wrong["type"] == "missing" else wrong["msg"]
             problems.append(f"{name}: {text.removeprefix('Value error, ')}")
         raise SettingsError(problems) from None
@@ -225,6 +252,11 @@ def readable(field: str, files: TlsFiles | None) -> Iterator[tuple[str, str]]:
             files.read()
     except TlsError as error:
         yield field, str(error)
+
+
+def secret_file(path: str) -> str:
+    """Return the secret in a file, without the line's end. Raises OSError."""
+    return Path(path).read_text(encoding="utf-8").strip()
 
 
 def describe(settings: ProcessSettings) -> dict[str, str]:

@@ -17,6 +17,7 @@ from cache_service.client import CacheClient
 from chairside.cache.v1 import analytics_pb2 as pb
 from chairside.cache.v1.cache_service_pb2 import GetAnalyticsRequest, GetAnalyticsResponse
 from service_kit.errors import Violation
+from service_kit.tls import TlsFiles
 from service_kit.values import to_date
 
 __all__ = ["KINDS", "Against", "BadQuestion", "GroupBy", "NoAnswer", "Question", "ask"]
@@ -157,16 +158,19 @@ def _told(wrong: list[Violation], field: str, description: str) -> Iterator[None
         wrong.append(Violation(field, description))
 
 
-async def ask(target: str, request: GetAnalyticsRequest) -> GetAnalyticsResponse:
-    """Ask the cache service at `target` (host:port).
+async def ask(
+    target: str, request: GetAnalyticsRequest, tls: TlsFiles | None = None, token: str = ""
+) -> GetAnalyticsResponse:
+    """Ask the cache service at `target` (host:port), as who the token says.
 
     Raises:
         BadQuestion: the service refuses the question; a line for each wrong field.
         NoAnswer: it does not answer, or cannot.
+        TlsError: the files of its TLS cannot be used.
 
     """
     try:
-        async with CacheClient(target) as client:
+        async with CacheClient(target, tls=tls, token=token) as client:
             return await client.get_analytics(request, _TIMEOUT)
     except grpc.aio.AioRpcError as error:
         code, details = error.code(), error.details() or "no reason given"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from enum import StrEnum
 from io import StringIO
@@ -28,11 +29,14 @@ from booking_service.reporting.table import print_report
 from booking_service.settings import Settings
 from chairside.cache.v1.cache_service_pb2 import GetAnalyticsRequest, GetAnalyticsResponse
 from service_kit.clock import SystemClock
+from service_kit.settings import secret_file
+from service_kit.tls import TlsError, TlsFiles
 
 __all__ = ["report"]
 
 _WIDTH = 120
 """Of a table that goes into a file or a pipe, in characters."""
+_PREFIX = Settings.prefix
 _CACHE_TARGET = Settings.model_fields["cache_target"].default
 
 
@@ -85,13 +89,28 @@ def report(
     cache_target: Annotated[
         str,
         typer.Option(
-            envvar="CHAIRSIDE_BOOKING_CACHE_TARGET",
+            envvar=f"{_PREFIX}CACHE_TARGET",
             metavar="HOST:PORT",
             help="Of the cache service.",
         ),
     ] = _CACHE_TARGET,
+    cache_ca: Annotated[
+        Path | None,
+        typer.Option(envvar=f"{_PREFIX}CACHE_CA", help="Of its certificate; unset: no TLS."),
+    ] = None,
+    cache_certificate: Annotated[
+        Path | None,
+        typer.Option(envvar=f"{_PREFIX}CACHE_CERTIFICATE", help="To show it."),
+    ] = None,
+    cache_key: Annotated[
+        Path | None, typer.Option(envvar=f"{_PREFIX}CACHE_KEY", help="Of that certificate.")
+    ] = None,
 ) -> None:
-    """Print a report of the cache service; exit 2 for a bad question, 1 without an answer."""
+    """Print a report of the cache service; exit 2 for a bad question, 1 without an answer.
+
+    Its token is that of the booking service, from the environment as there.
+    """
+    tls = None if cache_ca is None else TlsFiles(cache_certificate, cache_key, cache_ca)
     question = Question(
         kind=kind,
         organization_id=organization,
@@ -106,12 +125,18 @@ def report(
     )
     try:
         request = question.request()
-        response = asyncio.run(ask(cache_target, request))
+        response = asyncio.run(ask(cache_target, request, tls, _token()))
         _show(request, response, format_, output, shop)
     except BadQuestion as error:
         raise _failed(error, 2) from None
-    except (NoAnswer, OSError) as error:
+    except (NoAnswer, OSError, TlsError) as error:
         raise _failed(error, 1) from None
+
+
+def _token() -> str:
+    # Never an option: every user of the machine can read those.
+    path = os.environ.get(f"{_PREFIX}CACHE_TOKEN_FILE")
+    return secret_file(path) if path else os.environ.get(f"{_PREFIX}CACHE_TOKEN", "")
 
 
 def _show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import grpc
 
@@ -36,6 +37,13 @@ def pause(error: grpc.aio.AioRpcError, attempt: int, jitter: float) -> float | N
     return seconds * (1 + _SPREAD * jitter)
 
 
+class Channel(Protocol):
+    """Makes methods of a channel, from bytes to bytes."""
+
+    def unary_unary(self, method: str, /) -> Callable[..., Awaitable[bytes]]:
+        """Return one, that is called with a request and a timeout."""
+
+
 class Calls:
     """Unary calls of the cache service over one channel, from bytes to bytes.
 
@@ -45,7 +53,7 @@ class Calls:
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channel: Channel,
         *,
         sleep: Callable[[float], Awaitable[None]],
         jitter: Callable[[], float],
@@ -53,7 +61,7 @@ class Calls:
         self._channel = channel
         self._sleep = sleep
         self._jitter = jitter
-        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._methods: dict[str, Callable[..., Awaitable[bytes]]] = {}
 
     async def call(self, method: str, request: bytes, seconds: float) -> bytes:
         """Call within `seconds`, which the service is told; raises grpc.aio.AioRpcError.

@@ -5,40 +5,28 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Sequence
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-import grpc
 from google.protobuf.json_format import Parse
 from google.protobuf.message import Message
 
 from cache_service.client.calling import Calls
 from cache_service.client.joining import Joiner
+from cache_service.client.link import Link
 from cache_service.client.near import Near
 from cache_service.client.reads import OF_REQUESTS, READS, Read
 from cache_service.client.remembered import Tokens
 from cache_service.client.watching import Watcher
 from chairside.cache.v1 import cache_service_pb2 as pb
-from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from chairside.cache.v1.events_pb2 import Event
 from service_kit.clock import elapsed
+from service_kit.tls import TlsFiles
 from service_kit.wire import bytes_field
-
-if TYPE_CHECKING:
-    # A type of the stubs' own: at run time there is one stub for both kinds of channel.
-    from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceAsyncStub
 
 __all__ = ["CacheClient"]
 
 _EVENTS_PER_CALL = 1000
-_OPTIONS = (
-    # Both ends must agree on pings, else the server ends the connection for too many.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-)
 _Response = TypeVar("_Response", bound=Message)
 
 
@@ -55,6 +43,9 @@ class CacheClient:
     answer was, at some moment within the last `near_lease` seconds, not older than anything
     acknowledged before that moment. `near_ttl` bounds in seconds how long one is kept, and
     `near_bytes` the memory; 0 keeps none. See docs/client.md.
+
+    With `tls` it connects so, and takes files that are renewed; raises TlsError if they cannot
+    be used now. `token` says who it is, where the service tells its callers apart.
     """
 
     def __init__(
@@ -65,16 +56,15 @@ class CacheClient:
         near_bytes: int = 16 * 1024 * 1024,
         near_lease: float = 1.0,
         near_ttl: float = 5.0,
+        tls: TlsFiles | None = None,
+        token: str = "",
     ) -> None:
         self._timeout = timeout
-        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        stub: CacheServiceAsyncStub = CacheServiceStub(self._channel)
-        self._calls = Calls(self._channel, sleep=asyncio.sleep, jitter=random.random)
+        self._link = Link(target, tls=tls, token=token, clock=elapsed)
+        self._calls = Calls(self._link, sleep=asyncio.sleep, jitter=random.random)
         self._tokens = Tokens(elapsed)
         self._near = Near(near_bytes, lease=near_lease, ttl=near_ttl, clock=elapsed)
-        self._watcher = Watcher(
-            self._near, partial(stub.Watch, pb.WatchRequest()), clock=elapsed, jitter=random.random
-        )
+        self._watcher = Watcher(self._near, self._link.watch, clock=elapsed, jitter=random.random)
         self._joiner = Joiner(self._calls, self._near)
 
     async def __aenter__(self) -> Self:
@@ -97,7 +87,7 @@ class CacheClient:
         """Close the channel and the stream; reads under way fail with CANCELLED."""
         await self._watcher.close()
         await self._joiner.close()
-        await self._channel.close()
+        await self._link.close()
 
     def saw(self, organization_id: int, token: bytes) -> None:
         """Remember the token of a mutation or of an error that this process was given.

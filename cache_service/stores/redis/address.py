@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from redis.connection import parse_url
 
-__all__ = ["Address", "Command", "Fixed", "Locate", "hosts_of"]
+__all__ = ["Address", "Command", "Fixed", "Locate", "Tls", "hosts_of"]
 
 Command = tuple[str | bytes | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom a connection trusts and what it shows, in PEM files; unset: the usual, and nothing."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Tls:
+        """Read the parameters of a URL, named as redis-py names them."""
+        names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+        return cls(*(Path(parameters[name]) if name in parameters else None for name in names))
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files, anew for each connection: they may have been renewed. Raises OSError."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key, password="")
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +44,14 @@ class Address:
     host: str
     port: int
     path: str | None
-    tls: bool
+    tls: Tls | None
     greeting: tuple[Command, ...]
 
     @classmethod
     def from_url(cls, url: str) -> Address:
         """Read `redis://`, `rediss://` or `unix://`, with user, password and database.
 
+        `?ssl_ca_certs=`, `&ssl_certfile=` and `&ssl_keyfile=` of `rediss://` are PEM files.
         Raises ValueError for anything else.
         """
         parts = cast("dict[str, Any]", parse_url(url))  # type: ignore[no-untyped-call]
@@ -40,7 +66,7 @@ class Address:
             host=parts.get("host", "localhost"),
             port=int(parts.get("port", 6379)),
             path=parts.get("path"),
-            tls=url.startswith("rediss://"),
+            tls=Tls.of(parts) if url.startswith("rediss://") else None,
             greeting=tuple(greeting),
         )
 

@@ -9,7 +9,6 @@ processes publish comes on it, too, in the order in which Redis did things.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -179,7 +178,7 @@ class MultiplexedConnection:
             if address.path:
                 await loop.create_unix_connection(lambda: wire, address.path)
             else:
-                context = ssl.create_default_context() if address.tls else None
+                context = address.tls.context() if address.tls else None
                 await loop.create_connection(lambda: wire, address.host, address.port, ssl=context)
             try:
                 for command in address.greeting:

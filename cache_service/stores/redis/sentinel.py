@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio.retry import Retry
@@ -12,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from cache_service.coherence.ports import StoreUnavailableError
-from cache_service.stores.redis.address import Address, Fixed, Locate, hosts_of
+from cache_service.stores.redis.address import Address, Fixed, Locate, Tls, hosts_of
 
 __all__ = ["SentinelAddress", "locate_by"]
 
@@ -27,8 +28,8 @@ def locate_by(url: str) -> Locate:
 
     `redis+sentinel://user:password@host:port,host:port/name/database` names sentinels (port
     26379 unless given), the primary by its `name` there, and how to greet that;
-    `?sentinel_username=` and `?sentinel_password=` are for the sentinels themselves. Raises
-    ValueError.
+    `?sentinel_username=` and `?sentinel_password=` are for the sentinels themselves, TLS is as
+    of the primary. Raises ValueError.
     """
     scheme, _, rest = url.partition("://")
     if scheme not in _SCHEMES:
@@ -40,8 +41,8 @@ def locate_by(url: str) -> Locate:
         message = "must be redis+sentinel://host:port,host:port/name"
         raise ValueError(message)
     at = f"{credentials}@" if credentials else ""
-    primary = Address.from_url(f"{_SCHEMES[scheme]}://{at}primary/{database or 0}")
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    primary = Address.from_url(f"{_SCHEMES[scheme]}://{at}primary/{database or 0}?{parts.query}")
     return SentinelAddress(
         hosts_of(hosts, _PORT),
         name,
@@ -75,7 +76,7 @@ class SentinelAddress:
                 "retry": Retry(NoBackoff(), 0),
                 "username": username,
                 "password": password,
-                "ssl": primary.tls,
+                **_tls(primary.tls),
             },
         )
 
@@ -95,3 +96,9 @@ class SentinelAddress:
         """Close the connections to the sentinels."""
         await asyncio.gather(*(one.aclose() for one in self._sentinel.sentinels))
 
+
+def _tls(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    files = {"ssl_ca_certs": tls.ca, "ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    return {"ssl": True, **{name: str(path) for name, path in files.items() if path is not None}}

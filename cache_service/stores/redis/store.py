@@ -207,4 +207,3 @@ class RedisStore:
 @lru_cache(maxsize=4096)
 def _prefix(era: Era, organization_id: int) -> str:
     return f"chairside:{{{organization_id}}}:{era.name}:"
-

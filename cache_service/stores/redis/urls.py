@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from cache_service.stores.redis.address import Address, hosts_of
+from cache_service.stores.redis.address import Address, Tls, hosts_of
 from cache_service.stores.redis.cluster import Cluster
 from cache_service.stores.redis.sentinel import locate_by
 from cache_service.stores.redis.servers import Changed, Connect, OneServer, Servers
 
-__all__ = ["servers_of"]
+__all__ = ["servers_of", "tls_of"]
 
 _CLUSTERS = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 _PORT = 6379
@@ -32,7 +32,15 @@ def servers_of(url: str, connect: Connect, changed: Changed) -> Servers:
         raise ValueError(message)
     at = f"{credentials}@" if credentials else ""
     seeds = [
-        Address.from_url(f"{_CLUSTERS[scheme]}://{at}{f'[{host}]' if ':' in host else host}:{port}")
+        Address.from_url(
+            f"{_CLUSTERS[scheme]}://{at}{f'[{host}]' if ':' in host else host}:{port}?{parts.query}"
+        )
         for host, port in hosts_of(hosts, _PORT)
     ]
     return Cluster(seeds, connect, changed)
+
+
+def tls_of(url: str) -> Tls:
+    """Return the files that the setting names. Raises ValueError for one that cannot be read."""
+    servers_of(url, Connect("", 1.0), lambda _why: None)
+    return Tls.of(dict(parse_qsl(url.partition("?")[2])))

@@ -191,6 +191,16 @@ async def test_no_secret_crosses_any_boundary(
             {**REQUIRED, "CHAIRSIDE_CACHE_TTLS": '{"nonsense": 5}'},
             ["CHAIRSIDE_CACHE_TTLS: nonsense is not a query"],
         ),
+        *(
+            (
+                {**REQUIRED, "CHAIRSIDE_CACHE_REDIS_URL": f"rediss://me:{rest}"},
+                [f"CHAIRSIDE_CACHE_REDIS_URL: {why}"],
+            )
+            for rest, why in (
+                ("secr/et@localhost/0", "cannot be read"),
+                ("secret@localhost/0?ssl_ca_certs=/nowhere", "/nowhere: No such file"),
+            )
+        ),
     ],
 )
 def test_wrong_settings_are_told_in_one_line_each(
@@ -203,7 +213,7 @@ def test_wrong_settings_are_told_in_one_line_each(
     assert len(told) == len(lines)
     for line, expected in zip(sorted(told), sorted(lines), strict=True):
         assert line.startswith(expected)
-    assert "secret" not in found.output
+    assert "secr" not in found.output
 
 
 async def _serve(variables: dict[str, str]) -> tuple[int, list[str]]:

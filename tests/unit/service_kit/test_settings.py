@@ -1,5 +1,6 @@
 """Settings from the environment."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -90,6 +91,36 @@ def test_passwords_are_hidden_where_settings_are_shown() -> None:
     )
     assert "hunter2" not in repr(settings)
     assert settings.database_url == URL
+
+
+def test_passwords_are_hidden_wherever_they_stand() -> None:
+    """Also one with an @ or a slash in it, and one that is a parameter."""
+    for url, shown in [
+        ("postgresql://me:p@ss/word@h:1/db", "postgresql://me:***@h:1/db"),
+        (
+            "postgresql://me@h:1/db?sslmode=require&sslpassword=hunter2&x=1",
+            "postgresql://me@h:1/db?sslmode=require&sslpassword=***&x=1",
+        ),
+    ]:
+        settings = Settings.model_construct(database_url=url)
+        assert describe(settings)["CHAIRSIDE_CACHE_DATABASE_URL"] == shown
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Without its line's end; both at once, a missing file and other settings' are named."""
+    path = tmp_path / "url"
+    path.write_text(f"{URL}\n")
+    name = "CHAIRSIDE_CACHE_DATABASE_URL"
+    assert load(Settings, {f"{name}_FILE": str(path)}).database_url == URL
+    for wrong, expected in [
+        ({f"{name}_FILE": str(path), name: URL}, f"{name}_FILE: is set as well"),
+        ({f"{name}_FILE": "/nowhere"}, f"{name}_FILE: /nowhere: No such file"),
+        ({name: URL, "CHAIRSIDE_CACHE_LISTEN_FILE": "x"}, "LISTEN_FILE: is not a setting"),
+    ]:
+        with pytest.raises(SettingsError, match=expected) as caught:
+            load(Settings, wrong)
+        assert len(caught.value.problems) == 1
+        assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", ["", "host", ":1", "host:", "host:x", "host:65536", "host:-1"])
