@@ -72,7 +72,7 @@ async def play(
     await connection.close()
     calls = calls_of(shop)
     slots = [call for call in calls if call.method == "GetAvailability" and call.weight > 1]
-    history = History(shop.services, await grids(cluster, slots), shop.day_of)
+    history = History(shop.services, await grids(cluster.caches[0].address, slots), shop.day_of)
     load = Load(
         history,
         calls,
@@ -139,10 +139,10 @@ def _sum(cluster: Cluster) -> Counter[str]:
     return found
 
 
-async def grids(cluster: Cluster, calls: Iterable[Call]) -> dict[Query, tuple[int, ...]]:
+async def grids(address: str, calls: Iterable[Call]) -> dict[Query, tuple[int, ...]]:
     """Read from the database which slots there are while nothing is booked."""
     found: dict[Query, tuple[int, ...]] = {}
-    async with grpc.aio.insecure_channel(cluster.caches[0].address) as channel:
+    async with grpc.aio.insecure_channel(address) as channel:
         for call in calls:
             request = pb.GetAvailabilityRequest.FromString(call.request)
             request.consistency.fully_consistent = True

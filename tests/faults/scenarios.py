@@ -84,7 +84,7 @@ async def play(cluster: Cluster, scenario: Callable[[Play], Awaitable[None]]) ->
         calls = calls_of(shop)
         for process in (0, 1):
             await served_from_cache(cluster, process, calls[-1])
-        grid = await grids(cluster, calls[:1])
+        grid = await grids(cluster.caches[0].address, calls[:1])
         history = History(shop.services, grid, shop.day_of)
         async with _load(cluster, history, calls[0], _Booker(shop)) as load:
             await scenario(Play(cluster, load, calls[0], connection))

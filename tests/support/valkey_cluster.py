@@ -13,13 +13,13 @@ from devstack.children import free_port
 from devstack.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
-__all__ = ["NODE_TIMEOUT", "ValkeyCluster"]
+__all__ = ["PRIMARIES", "ValkeyCluster"]
 
 PRIMARIES = 3
-NODE_TIMEOUT = 0.5
+_NODE_TIMEOUT = 0.5
 """Seconds of silence after which the others hold a primary to be down, and replace it."""
 _OPTIONS = (
-    *("--cluster-enabled", "yes", "--cluster-node-timeout", str(round(NODE_TIMEOUT * 1000))),
+    *("--cluster-enabled", "yes", "--cluster-node-timeout", str(round(_NODE_TIMEOUT * 1000))),
     *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
 )
 _SECONDS = 20.0
@@ -61,8 +61,9 @@ class ValkeyCluster:
         """Send one command to a server."""
         return await self._clients[server].execute_command(*command)
 
-    async def promoted(self, replica: int) -> bool:
-        """Tell whether a replica is a primary whose slots all other servers that run know."""
+    async def failed_over(self, primary: int) -> bool:
+        """Tell whether all that run say that a primary's replica has its slots, and serve."""
+        replica = primary + PRIMARIES
         with suppress(OSError, RedisError):
             for number, server in enumerate(self.servers):
                 if server.running:

@@ -12,13 +12,12 @@ __all__ = ["Channels"]
 
 
 class Channels:
-    """Of a server one channel of invalidations for all, one of pushes, and of acknowledgements
-    one for each member.
+    """One of invalidations for all, one of pushes, and one of acknowledgements for each member.
 
-    They are sharded channels, of the slots that the server has: it tells of what it does
-    itself, to those who are connected to it, in order with its replies and with nothing in
-    between. A plain PUBLISH would go around a cluster, unordered and unacknowledged, and
-    make each server carry the invalidations of all.
+    Each server has its own. They are sharded channels, of the slots that the server has: it
+    tells of what it does itself, to those who are connected to it, in order with its replies.
+    A plain PUBLISH would go around a cluster, unordered and unacknowledged, and make each
+    server carry the invalidations of all.
 
     An invalidation is `publisher number organization`, then a tag a line; an
     acknowledgement is `number member`. Neither channel carries an era: to forget too much

@@ -22,16 +22,21 @@ from cache_service.stores.redis.wire import Wire, read_info
 
 __all__ = ["MultiplexedConnection"]
 
+_LONGEST_PAUSE = 1.0
+_LONGEST_FAILOVER = 0.2
+"""Where another server may be the primary at any moment."""
+
 
 class MultiplexedConnection:
     """Sends commands as they come, all of one turn of the loop in one write.
 
     While it is not connected, a call fails at once with StoreUnavailableError and one
-    task goes on trying to connect, every 50 ms at first and every second at last. A call
-    waits `timeout` seconds from its writing; if the server was silent for so long, the
-    connection is dropped, so that whoever comes next fails at once instead of waiting too.
-    While the server sends, it waits once more as long, and then fails alone. `changed` is
-    told None when it is connected, and why when it is not any more.
+    task goes on trying to connect, every 50 ms at first and every second at last, or every
+    200 ms where the server may be another then. A call waits `timeout` seconds from its
+    writing; if the server was silent for so long, the connection is dropped, so that whoever
+    comes next fails at once instead of waiting too. While the server sends, it waits once
+    more as long, and then fails alone. `changed` is told None when it is connected, and why
+    when it is not any more.
 
     `locate` says where the server is now, before each connecting. The connection is
     subscribed to `channels`, and `heard` is given what is published on them.
@@ -167,7 +172,7 @@ class MultiplexedConnection:
                 await self._connect()
                 return
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+            pause = min(pause * 2, _LONGEST_PAUSE if self.fixed else _LONGEST_FAILOVER)
 
     async def _connect(self) -> None:
         """Connect and greet; calls may come only once the greeting was answered."""

@@ -16,8 +16,8 @@ _AT_ONCE = 1000
 async def entry_keys(store: RedisStore, era: Era, organization_id: int) -> AsyncIterator[str]:
     """Give the keys of an organization's entries of an era, each once, without what is before it.
 
-    It looks at every key of the organization's server, a thousand at a time. Entries stored or dropped
-    meanwhile may be given or not. Raises StoreUnavailableError.
+    It looks at every key of the organization's server, a thousand at a time. Entries stored or
+    dropped meanwhile may be given or not. Raises StoreUnavailableError.
     """
     prefix = store.full_key(era, organization_id, "")
     given: set[bytes] = set()

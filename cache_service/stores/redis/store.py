@@ -146,8 +146,8 @@ class RedisStore:
         push = filled.token, node.channels.loaded
         large = 0 < self._compress_above < len(filled.raw)
         raw = compressed(filled.raw) if large else filled.raw
-        what = raw, *lifetimes, *push, *filled.nonces
-        return bool(await self._run(era, organization_id, PUT, keys, *what))
+        how = *lifetimes, *push, *filled.nonces
+        return bool(await self._run(era, organization_id, PUT, keys, raw, *how))
 
     async def renew(
         self, era: Era, organization_id: int, keys: Sequence[str], token: bytes

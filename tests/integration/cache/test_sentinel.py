@@ -1,12 +1,8 @@
 """The service where Sentinel says which Redis is the primary."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -16,83 +12,14 @@ from cache_service.coherence.ports import StoreUnavailableError
 from cache_service.stores.redis.address import Fixed
 from cache_service.stores.redis.sentinel import locate_by
 from chairside.cache.v1 import cache_service_pb2 as pb
-from devstack import binaries
-from devstack.children import Child, free_port
-from devstack.valkey import ValkeyServer
+from devstack.children import free_port
 from tests.integration.cache.running import source, start_cache, starts
 from tests.integration.cache.shops import open_shop
 from tests.support.stack import Database
+from tests.support.valkey_sentinels import watched
 from tests.support.waiting import eventually
 
 MONDAY = date(2025, 3, 10)
-_CONFIG = """
-port {port}
-bind 127.0.0.1
-dir {directory}
-sentinel monitor shop 127.0.0.1 {primary} 2
-sentinel down-after-milliseconds shop 300
-sentinel failover-timeout shop 1000
-"""
-
-
-class _Sentinel(Child):
-    """One sentinel that watches a primary called `shop`."""
-
-    def __init__(self, directory: Path, primary: int) -> None:
-        self.port = free_port()
-        config = directory / f"sentinel-{self.port}.conf"
-        config.write_text(_CONFIG.format(port=self.port, directory=directory, primary=primary))
-        argv: list[str | Path] = [binaries.valkey(), config, "--sentinel"]
-        super().__init__("a sentinel", argv, log_path=config.with_suffix(".log"), grace=5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A primary with its replica and the three sentinels that watch it."""
-
-    primary: ValkeyServer
-    replica: ValkeyServer
-    url: str
-
-    async def failed_over(self) -> bool:
-        """Tell whether every sentinel says that the replica is the primary."""
-        for host_port in self.url.split("//")[1].split("/")[0].split(","):
-            async with redis.asyncio.from_url(f"redis://{host_port}") as sentinel:
-                masters: Any = await sentinel.sentinel_masters()
-            if masters["shop"]["port"] != self.replica.port:
-                return False
-        return True
-
-
-@asynccontextmanager
-async def _watched(directory: Path) -> AsyncIterator[_Watched]:
-    async with AsyncExitStack() as stack:
-        primary = await stack.enter_async_context(ValkeyServer(directory / "primary"))
-        of = ("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
-        replica = await stack.enter_async_context(ValkeyServer(directory / "replica", options=of))
-        sentinels = [
-            await stack.enter_async_context(_Sentinel(directory, primary.port)) for _ in range(3)
-        ]
-        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
-
-        async def ready() -> bool:
-            async with redis.asyncio.from_url(f"redis://127.0.0.1:{sentinels[0].port}") as one:
-                masters: Any = await one.sentinel_masters()
-            state = masters["shop"]
-            return bool(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2)
-
-        await eventually(_patient(ready))
-        yield _Watched(primary, replica, f"redis+sentinel://{hosts}/shop")
-
-
-def _patient(check: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
-    async def checked() -> bool:
-        try:
-            return bool(await check())
-        except (OSError, redis.exceptions.RedisError, KeyError):
-            return False
-
-    return checked
 
 
 async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
@@ -103,16 +30,16 @@ async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
     shop = await open_shop(connection)
     ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
     async with (
-        _watched(tmp_path) as watched,
-        redis.asyncio.from_url(watched.replica.url) as replica,
-        redis.asyncio.from_url(watched.primary.url) as primary,
+        watched(tmp_path) as watching,
+        redis.asyncio.from_url(watching.replica.url) as replica,
+        redis.asyncio.from_url(watching.primary.url) as primary,
     ):
         variables = {
             "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "0.25",
-            "CHAIRSIDE_CACHE_REDIS_URL": watched.url,
+            "CHAIRSIDE_CACHE_REDIS_URL": watching.url,
         }
         async with start_cache(
-            database.cache_url, watched.primary.url, tmp_path, variables
+            database.cache_url, watching.primary.url, tmp_path, variables
         ) as cache:
             await cache.availability(*ask)
             assert source(await cache.availability(*ask)) == "REDIS"
@@ -126,10 +53,10 @@ async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
             await shop.book(ten)
             scope = pb.Scope(organization_id=shop.organization_id)
             await cache.stub.Invalidate(pb.InvalidateRequest(scope=scope))
-            await watched.primary.kill()
-            await eventually(_patient(watched.failed_over), seconds=20)
+            await watching.primary.kill()
+            await eventually(watching.failed_over, seconds=20)
             # Its clients were cut when it was promoted.
-            async with redis.asyncio.from_url(watched.replica.url) as promoted:
+            async with redis.asyncio.from_url(watching.replica.url) as promoted:
                 assert set(guards) <= set(await promoted.keys("*:guard:*")), "they are all back"
 
             async def hit_again() -> bool:
@@ -143,8 +70,8 @@ async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
 
 async def test_sentinels_that_do_not_know_are_no_address(tmp_path: Path) -> None:
     """A sentinel that is away or knows another name only says that the store is away."""
-    async with _watched(tmp_path) as watched:
-        hosts = watched.url.split("//")[1].split("/")[0]
+    async with watched(tmp_path) as watching:
+        hosts = watching.url.split("//")[1].split("/")[0]
         nobody = f"127.0.0.1:{free_port()}"
         for url, found in (
             (f"redis+sentinel://{nobody},{hosts}/shop", True),
@@ -153,7 +80,7 @@ async def test_sentinels_that_do_not_know_are_no_address(tmp_path: Path) -> None
         ):
             locate = locate_by(url)
             try:
-                assert (await locate()).port == watched.primary.port
+                assert (await locate()).port == watching.primary.port
                 assert found
             except StoreUnavailableError:
                 assert not found
