@@ -49,6 +49,7 @@ PREFIX = "CHAIRSIDE_"
 OTHERS = ("CHAIRSIDE_BOOKING_", "CHAIRSIDE_CACHE_", "CHAIRSIDE_DEVSTACK_")
 SHARED = frozenset({"clock_start", "log_level"})
 
+_HOST = r"(\[[^\]@/]+\]|[^\[\]:,@/]+)(:\d+)?"
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _PARAMETER = re.compile(r"([?&]\w*password=)[^&]*")
 _MAX_PORT = 65535
@@ -104,7 +105,9 @@ def _database_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    if not re.match(r"(rediss?|valkeys?)((\+cluster)?://[^/]+|\+sentinel://[^/]+/[^/?]+)", value):
+    several = rf"([^@/]*@)?{_HOST}(,{_HOST})*"
+    forms = "://[^/]+", rf"\+sentinel://{several}/[^/?]+", rf"\+cluster://{several}/?0?$"
+    if not re.match(f"(rediss?|valkeys?)({'|'.join(forms)})", value):
         message = (
             "must be redis://host:port/number, redis+sentinel://host:port,host:port/name,"
             " or redis+cluster://host:port,host:port"

@@ -146,7 +146,7 @@ class RedisStore:
         push = filled.token, node.channels.loaded
         large = 0 < self._compress_above < len(filled.raw)
         raw = compressed(filled.raw) if large else filled.raw
-        how = *lifetimes, *push, *filled.nonces
+        how: tuple[str | bytes | int, ...] = (*lifetimes, *push, *filled.nonces)
         return bool(await self._run(era, organization_id, PUT, keys, raw, *how))
 
     async def renew(

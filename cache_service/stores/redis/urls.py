@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from cache_service.stores.redis.address import Address, Tls, hosts_of
@@ -20,23 +21,17 @@ def servers_of(url: str, connect: Connect, changed: Changed) -> Servers:
 
     `redis+cluster://user:password@host:port,host:port` names some servers of a cluster (port
     6379 unless given), of which any tells the others; user, password and TLS are the same
-    for all. For what else it may be see `locate_by`. Raises ValueError.
+    for all, and there is no database but 0. For what else it may be see `locate_by`. Raises
+    ValueError.
     """
     scheme, _, rest = url.partition("://")
     if scheme not in _CLUSTERS:
         return OneServer(locate_by(url), connect, changed)
     parts = urlsplit(f"//{rest}")
     credentials, _, hosts = parts.netloc.rpartition("@")
-    if parts.path.strip("/") not in {"", "0"}:
-        message = "a cluster has no other database than 0"
-        raise ValueError(message)
     at = f"{credentials}@" if credentials else ""
-    seeds = [
-        Address.from_url(
-            f"{_CLUSTERS[scheme]}://{at}{f'[{host}]' if ':' in host else host}:{port}?{parts.query}"
-        )
-        for host, port in hosts_of(hosts, _PORT)
-    ]
+    first = Address.from_url(f"{_CLUSTERS[scheme]}://{at}cluster?{parts.query}")
+    seeds = [replace(first, host=host, port=port) for host, port in hosts_of(hosts, _PORT)]
     return Cluster(seeds, connect, changed)
 
 

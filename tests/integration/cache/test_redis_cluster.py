@@ -1,0 +1,136 @@
+"""The store over a real cluster: who serves whom, and what happens when slots are moved."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from cache_service.coherence.peers import Publication
+from cache_service.coherence.ports import Filled, StoreUnavailableError
+from cache_service.stores.redis.identity import slot_of
+from cache_service.stores.redis.scan import entry_keys
+from devstack.children import free_port
+from tests.integration.cache.stores import ORGANIZATION, TAGS, Opened, open_store
+from tests.support.valkey_cluster import PRIMARIES, ValkeyCluster
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def opened(valkey_cluster: ValkeyCluster) -> AsyncIterator[Opened]:
+    """Connect to an empty cluster."""
+    await valkey_cluster.flush()
+    async with open_store(valkey_cluster.url, patience=5) as store:
+        yield store
+
+
+def _one_of_each(cluster: ValkeyCluster) -> list[int]:
+    """Return an organization for each primary."""
+    return [
+        next(one for one in range(1, 500) if cluster.shard(one) == at) for at in range(PRIMARIES)
+    ]
+
+
+async def _healthy(opened: Opened) -> str | None:
+    """Return the identity, if the cluster has one now."""
+    try:
+        return await opened.servers.identity()
+    except StoreUnavailableError:
+        return None
+
+
+async def test_organizations_are_served_by_their_primaries(
+    valkey_cluster: ValkeyCluster, opened: Opened
+) -> None:
+    """Keys are where their slots are, and memory is summed; an operator's listing finds them."""
+    era = await opened.store.era()
+    for organization_id in _one_of_each(valkey_cluster):
+        nonces = tuple(await opened.store.claim(organization_id, TAGS))
+        filled = Filled("key", TAGS, nonces, b"raw", 60)
+        assert await opened.store.put(organization_id, filled)
+        keys = entry_keys(opened.unbound, era, organization_id)
+        assert [key async for key in keys] == ["key"]
+    sizes = [await valkey_cluster.call(at, "DBSIZE") for at in range(PRIMARIES)]
+    assert sizes == [3, 3, 3]
+    assert await opened.servers.used_memory() > 3_000_000
+
+
+async def test_each_publication_is_heard_once_and_answered(
+    valkey_cluster: ValkeyCluster, opened: Opened
+) -> None:
+    """Of every primary's organizations, by every member, and by none a second time."""
+    async with open_store(valkey_cluster.url, patience=5, publisher="other") as other:
+        for number, organization_id in enumerate(_one_of_each(valkey_cluster)):
+            await opened.store.invalidate(organization_id, TAGS, number)
+            other.unbound.acknowledge(Publication("me", number, organization_id, TAGS), "member")
+
+        async def all_heard() -> bool:
+            return len(opened.heard) == 2 * PRIMARIES and len(other.heard) == PRIMARIES
+
+        await eventually(all_heard)
+        # Whatever a primary tells another one of it would have come before the answers to these.
+        for organization_id in _one_of_each(valkey_cluster):
+            await other.store.claim(organization_id, TAGS)
+        assert await all_heard()
+        texts = [text.partition(b"\n")[0] for _, text in other.heard]
+        assert sorted(texts) == [
+            b"me %d %d" % what for what in enumerate(_one_of_each(valkey_cluster))
+        ]
+
+
+async def test_slots_that_are_moved_make_another_identity(
+    valkey_cluster: ValkeyCluster, opened: Opened
+) -> None:
+    """What was copied to where the slot is now is of no use under the identity of before."""
+    before = await opened.store.era()
+    assert await opened.fill()
+    source = valkey_cluster.shard(ORGANIZATION)
+    target = (source + 1) % PRIMARIES
+    nodes = [(await valkey_cluster.call(at, "CLUSTER", "MYID")).decode() for at in range(PRIMARIES)]
+    slot = slot_of(ORGANIZATION)
+
+    async def move(there: int, here: int) -> None:
+        call = valkey_cluster.call
+        await call(there, "CLUSTER", "SETSLOT", slot, "IMPORTING", nodes[here])
+        await call(here, "CLUSTER", "SETSLOT", slot, "MIGRATING", nodes[there])
+        assert await opened.servers.identity() is None, "not while it lasts"
+        keys = await call(here, "CLUSTER", "GETKEYSINSLOT", slot, 100)
+        if keys:
+            port = valkey_cluster.servers[there].port
+            await call(here, "MIGRATE", "127.0.0.1", port, "", 0, 5000, "KEYS", *keys)
+        for at in (there, here, *range(PRIMARIES)):
+            await call(at, "CLUSTER", "SETSLOT", slot, "NODE", nodes[there])
+
+    await move(target, source)
+    try:
+        with pytest.raises(StoreUnavailableError, match=r"MOVED|not the server in force"):
+            await opened.unbound.fetch(before, ORGANIZATION, ("key",), TAGS)
+        after = await eventually(partial(_healthy, opened), seconds=10)
+        assert after != before.store
+        assert None in opened.changes[1:], "it connected anew, and forgot what it had heard"
+        with pytest.raises(StoreUnavailableError, match="not the server in force"):
+            await opened.unbound.fetch(before, ORGANIZATION, ("key",), TAGS)
+        # The control: the entry is there, with its guards.
+        names = [opened.unbound.guard_key(before, ORGANIZATION, tag) for tag in TAGS]
+        names.append(opened.unbound.full_key(before, ORGANIZATION, "key"))
+        assert await valkey_cluster.call(target, "EXISTS", *names) == 3
+        assert await opened.fill()
+    finally:
+        await move(source, target)
+    await eventually(partial(_healthy, opened), seconds=10)
+
+
+async def test_any_server_of_the_cluster_tells_the_others(
+    valkey_cluster: ValkeyCluster, redis_url: str
+) -> None:
+    """Those named that are away do not matter; one that is of no cluster is none."""
+    away = f"127.0.0.1:{free_port()}"
+    last = valkey_cluster.servers[-1].port
+    async with open_store(f"redis+cluster://{away},127.0.0.1:{last}", patience=5) as opened:
+        assert opened.servers.connected
+        assert await opened.fill()
+    alone = redis_url.removeprefix("redis://").partition("/")[0]
+    async with open_store(f"redis+cluster://{alone}") as opened:
+        assert not opened.servers.connected
+        assert opened.changes == [
+            "no server of the cluster answers, or there are slots that none has"
+        ]
