@@ -17,6 +17,7 @@ from benchmarks import (
     client,
     compression,
     cost,
+    fan_out,
     footprint,
     hit,
     invalidate,
@@ -54,6 +55,7 @@ _GOES = 50
 _CLIENT_ROUNDS, _CLIENT_CALLS = 20, 2048
 _BATCH_ROUNDS, _BATCH_CALLS = 40, 500
 _MEMBER_ROUNDS = 10
+_FAN_OUT_CALLS = 300
 _WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
@@ -105,6 +107,14 @@ def client_command(
 def members_command(rounds: Rounds = _MEMBER_ROUNDS) -> None:
     """Measure Invalidate by the number of processes that acknowledge it."""
     _run(members.measure(rounds))
+
+
+@cli.command(name="fan_out")
+def fan_out_command(
+    calls: Annotated[int, typer.Option(min=100, help="Calls of each side.")] = _FAN_OUT_CALLS,
+) -> None:
+    """Reckon what an invalidation costs 1 to 128 processes, and Valkey."""
+    _run(fan_out.measure(calls))
 
 
 @cli.command(name="workers")

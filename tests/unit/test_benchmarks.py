@@ -3,11 +3,13 @@
 import re
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from benchmarks.open_loop import arrivals, frames, percentile
 from benchmarks.plots import Bar, Bars, Line, Plot, ticks
+from benchmarks.queueing import Costs, most_per_second, waits
 from benchmarks.report import Section, write
 from benchmarks.turns import ratio, take_turns
 
@@ -145,3 +147,27 @@ def test_frames_are_read_wherever_the_bytes_are_cut() -> None:
         found += list(frames(buffer))
     assert found == expected
     assert list(frames(bytearray(wire + wire[:5]))) == expected
+
+
+_COSTS = Costs(script=8, tell=1, give_on=2, publish=16, hear=4, acknowledged=3, hop=32, look=0)
+
+
+def _waits(processes: int, rate: float) -> list[float]:
+    return waits(_COSTS, processes, rate, 500, Random(1))  # noqa: S311 - the same each time
+
+
+def test_an_invalidation_alone_takes_as_long_as_its_way() -> None:
+    """Publish, script, tell all, hear, give on, be told of the last; and its own is heard."""
+    one = 16 + 32 + (8 + 1) + 32 + 4
+    assert _waits(1, 1e-9) == pytest.approx([one] * 500)
+    three = 16 + 32 + (8 + 3 * 1) + 32 + 4 + 32 + 2 + 32 + 3 + 3  # the last two meet there
+    assert _waits(3, 1e-9) == pytest.approx([three] * 500)
+
+
+def test_the_busiest_bounds_how_many_there_may_be() -> None:
+    """Alone the process does most of the work, among many Redis does; more than that queue up."""
+    assert most_per_second(_COSTS, 1, 0.5) == (0.5 / 20, "each process")
+    assert most_per_second(_COSTS, 9, 0.5) == (0.5 / (8 + 9 + 16), "Redis")
+    most, _ = most_per_second(_COSTS, 9, 1.0)
+    calm, busy, over = (_waits(9, most * part) for part in (0.1, 0.7, 2))
+    assert calm[250] < busy[250] < over[250] / 10
