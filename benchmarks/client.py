@@ -192,7 +192,7 @@ def _near_section(near: Sequence[float]) -> Section:
         "Hits in the client's near cache",
         "python -m benchmarks client",
         f"`await client.get_availability(request)` of one barber's day, {len(near)} blocks of "
-        f"{_PER_BLOCK}\nhits in a row, each with a message of its own.",
+        f"{_PER_BLOCK}\nhits in a row; those of the same hundredth of a second share a message.",
         ("Microseconds a hit", "First quarter", "Third quarter"),
         [(f"{median:.2f}", f"{quarters[0]:.2f}", f"{quarters[2]:.2f}")],
         [Bound.at_most("microseconds of a near hit", _NEAR_MICROSECONDS, median)],

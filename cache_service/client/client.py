@@ -46,6 +46,9 @@ class CacheClient:
 
     With `tls` it connects so, and takes files that are renewed; raises TlsError if they cannot
     be used now. `token` says who it is, where the service tells its callers apart.
+
+    Answers are for reading only: what the client answers itself is shared by all who asked
+    within the same hundredth of a second. Copy one before you change it.
     """
 
     def __init__(
@@ -215,12 +218,12 @@ class CacheClient:
         return self._call("GetStats", request, pb.GetStatsResponse, timeout)
 
     async def _read(self, read: Read, request: Any, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
-        raw: bytes = request.SerializeToString()
+        raw = read.serialise(request)
+        found = self._near.get(read, raw)
+        if found is not None:
+            return found
         asked = None
         if request.HasField("consistency"):
-            found = self._near.get(read, raw)
-            if found is not None:
-                return found
             keep = self._near.allows(request.consistency)
             if keep:
                 self._watcher.start()

@@ -17,23 +17,29 @@ The passing of time changes answers too, and nobody tells of that: a slot's lead
 passes, a new day begins. The service cuts that at each reading; here it may be late by as
 long as an answer is kept, which is therefore bounded by the read's own `max_staleness` and
 by `ttl`, whichever is shorter.
+
+To parse a message costs several times all else of a hit. So the hits of one hundredth of a
+second are given the same message, for reading only, whose age is true to that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cache_service.client.reads import Read
-from cache_service.coherence.tagged import Tagged
+from cache_service.coherence.tagged import Kept, Tagged
 from chairside.cache.v1 import types_pb2
 from service_kit.wire import bytes_field, varint_field
 
 __all__ = ["Asked", "Near"]
 
-_AGE_STEPS = 100
-"""Of a second: hits of the same hundredth tell the same age, which costs as much as the rest."""
+_STEP = 0.01
+"""Seconds for which the hits of an answer are given one message."""
+_PARSED_SHARE = 8
+"""The part of the limit that is for parsed messages."""
+_PARSED_TIMES, _PARSED_LEAST = 13, 600
+"""A parsed message takes up to so many times its serialised bytes, and so many at least."""
 
 
 class Asked(NamedTuple):
@@ -49,15 +55,12 @@ class Asked(NamedTuple):
     marker: int
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A response: `body` is without cache_info, and `whole` with that of an age in steps."""
+class _Answer(NamedTuple):
+    """A response that is kept: its `body` is without cache_info."""
 
     body: bytes
     filled_at: float
     until: float
-    age: int = -1
-    whole: bytes = b""
 
 
 class Near:
@@ -68,28 +71,48 @@ class Near:
 
     def __init__(self, limit: int, *, lease: float, ttl: float, clock: Callable[[], float]) -> None:
         self._limit = limit
-        self._kept: Tagged[bytes, _Kept] = Tagged(limit)
+        self._room = limit // _PARSED_SHARE
+        self._kept: Tagged[bytes, _Answer] = Tagged(limit - self._room)
         self._ttl = ttl
         self._clock = clock
         self._fresh_until = float("-inf")
         self._process = ""
+        # What was parsed in this hundredth of a second, and the bytes left for more.
+        self._parsed: dict[bytes, tuple[Kept[_Answer], Any]] = {}
+        self._parsed_until = float("-inf")
+        self._left = 0
         self.lease = lease
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def get(self, read: Read, raw: bytes) -> Any:  # noqa: ANN401 - the read's own response
-        """Return the answer to a request's bytes, a message of the caller's own; None: not here."""
-        kept = self._kept.get(read.mark + raw)
-        if kept is None:
+        """Return the answer to a request's bytes, shared and for reading only; None: not here."""
+        key, now = read.mark + raw, self._clock()
+        if now < self._parsed_until:
+            parsed = self._parsed.get(key)
+            if parsed is not None and parsed[0].there:
+                parsed[0].used = True
+                return parsed[1]
+        return self._parse(read, key, now) if now < self._fresh_until else None
+
+    def _parse(self, read: Read, key: bytes, now: float) -> Any:  # noqa: ANN401 - as above
+        """Make the message for this hundredth of a second; None: the answer is not here."""
+        kept = self._kept.find(key)
+        if kept is None or now >= kept.value.until:
             return None
-        now = self._clock()
-        if now >= self._fresh_until or now >= kept.until:
-            return None
-        age = int((now - kept.filled_at) * _AGE_STEPS)
-        if age != kept.age:
-            kept.age, kept.whole = age, kept.body + _cache_info(read.cache_info, age)
-        return read.parse(kept.whole)
+        kept.used = True
+        body, filled_at, until = kept.value
+        answer = read.parse(body + _cache_info(read.cache_info, now - filled_at))
+        if now >= self._parsed_until:
+            self._parsed.clear()
+            self._parsed_until = min(now + _STEP, self._fresh_until)
+            self._left = self._room
+        size = _PARSED_LEAST + _PARSED_TIMES * len(body)
+        if size <= self._left and self._parsed_until <= until:
+            self._left -= size
+            self._parsed[key] = kept, answer
+        return answer
 
     def allows(self, consistency: types_pb2.Consistency) -> float:
         """Return for how many seconds an answer to such a read may be kept; 0: not at all."""
@@ -113,7 +136,7 @@ class Near:
         body.CopyFrom(answer)
         body.ClearField("cache_info")
         filled_at = asked.sent_at - (info.age.seconds + info.age.nanos / 1e9)
-        kept = _Kept(body.SerializeToString(), filled_at, asked.sent_at + asked.seconds)
+        kept = _Answer(body.SerializeToString(), filled_at, asked.sent_at + asked.seconds)
         self._kept.put(
             asked.key,
             kept,
@@ -137,6 +160,7 @@ class Near:
     def forget(self) -> None:
         """Forget everything, and refuse what is on its way."""
         self._kept.forget()
+        self._parsed.clear()
 
     def lost(self) -> None:
         """Forget everything, for nobody tells what changes any more."""
@@ -145,8 +169,8 @@ class Near:
         self._fresh_until = float("-inf")
 
 
-def _cache_info(number: int, age: int) -> bytes:
-    """Serialise that field of a response; the age is in steps."""
-    seconds, steps = divmod(age, _AGE_STEPS)
-    span = varint_field(1, seconds) + varint_field(2, steps * (1_000_000_000 // _AGE_STEPS))
+def _cache_info(number: int, age: float) -> bytes:
+    """Serialise that field of a response; the age is in seconds."""
+    seconds, nanos = divmod(int(age * 1e9), 1_000_000_000)
+    span = varint_field(1, seconds) + varint_field(2, nanos)
     return bytes_field(number, varint_field(1, types_pb2.SOURCE_NEAR) + bytes_field(2, span))

@@ -47,15 +47,79 @@ def house() -> House:
 
 
 def test_a_hit_is_the_answer_with_its_source_and_true_age(house: House) -> None:
-    """The age goes on from what the service said, and each hit is a message of its own."""
+    """The age goes on from what the service said, true to a hundredth of a second."""
     house.keep(ask(7, staleness=30), age={"seconds": 4})
-    house.now += 0.5
-    found = house.get(ask(7, staleness=30))
-    assert found.barbers == slots_of(7).barbers
-    assert found.cache_info.source == types_pb2.SOURCE_NEAR
-    assert found.cache_info.age.ToMilliseconds() == 4500
-    found.barbers.add()
-    assert house.get(ask(7, staleness=30)).barbers == slots_of(7).barbers
+    for later, told in ((0.5, 4500), (0.009, 4500), (0.002, 4511), (0.3, 4811)):
+        house.now += later
+        found = house.get(ask(7, staleness=30))
+        assert found.barbers == slots_of(7).barbers
+        assert found.cache_info.source == types_pb2.SOURCE_NEAR
+        assert found.cache_info.age.ToMilliseconds() == pytest.approx(told, abs=1)
+
+
+def test_hits_of_one_hundredth_of_a_second_are_one_message(house: House) -> None:
+    """Of one answer; what is given out afterwards is another and has not what was changed."""
+    for number in (1, 2):
+        house.keep(ask(number, staleness=30))
+    first, other = (house.get(ask(number, staleness=30)) for number in (1, 2))
+    house.now += 0.009
+    assert house.get(ask(1, staleness=30)) is first
+    assert house.get(ask(2, staleness=30)) is other
+    first.barbers.add()  # which nobody may, and those of this moment see
+    house.now += 0.002
+    later = house.get(ask(1, staleness=30))
+    assert later is not first
+    assert later.barbers == slots_of(1).barbers
+
+
+@pytest.mark.parametrize("change", ["tag", "everything", "lost", "another answer", "too old"])
+def test_a_message_is_given_out_no_longer_than_its_answer_is_kept(
+    house: House, change: str
+) -> None:
+    """Not even within its hundredth of a second."""
+    house.keep(ask(1, staleness=1))
+    house.now += 0.995
+    house.beat()
+    found = house.get(ask(1, staleness=1))
+    assert found is not None
+    house.now += 0.004
+    if change == "tag":
+        house.near.told(1, ["day"])
+    elif change == "everything":
+        house.near.forget()
+    elif change == "lost":
+        house.near.lost()
+    elif change == "another answer":
+        house.keep(ask(1, staleness=1))
+        assert house.get(ask(1, staleness=1)) is not found
+        return
+    else:
+        house.now += 0.001
+    assert house.get(ask(1, staleness=1)) is None
+
+
+def test_a_message_is_given_out_no_longer_than_the_view_is_fresh(house: House) -> None:
+    """The end of the lease may fall into a hundredth of a second."""
+    house.keep(ask(1, staleness=30))
+    house.now += 0.995
+    assert house.get(ask(1, staleness=30))
+    house.now += 0.005
+    assert house.get(ask(1, staleness=30)) is None
+
+
+def test_messages_given_out_take_no_more_than_their_share(house: House) -> None:
+    """Above it each hit is a message of its own, until the next hundredth of a second."""
+    for number in range(1, 51):
+        house.keep(ask(number, staleness=30))
+    asked = [ask(number, staleness=30) for number in range(1, 51)]
+    first = [house.get(one) for one in asked]
+    again = [house.get(one) for one in asked]
+    assert first == again
+    shared = [one is other for one, other in zip(first, again, strict=True)]
+    # An eighth of 100,000 bytes, at 652 for each.
+    assert shared == [True] * 19 + [False] * 31
+    house.now += 0.01
+    assert house.get(asked[-1]) is house.get(asked[-1])
 
 
 def test_only_the_same_read_hits(house: House) -> None:
