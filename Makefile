@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos run test soak demo lint format bench locks clean
+.PHONY: help setup protos docs run test soak demo lint format bench locks clean
 
 help: ## List these commands.
 	@echo "Chairside. Each command first installs what it needs into $(VENV)."
@@ -63,6 +63,10 @@ format: setup ## Put the code into its form.
 	$(BIN)/ruff format .
 
 protos: setup ## Generate the code of the protos (the chairside package).
+
+docs: setup ## Write docs/api.md from the comments in the protos.
+	@$(PY) -m devstack.reference build/image.binpb > build/api.md
+	@mv build/api.md docs/api.md
 
 bench: setup ## Measure against a bare gRPC echo (needs h2load, of nghttp2-client).
 	@command -v h2load >/dev/null || { echo "h2load is missing: install nghttp2-client"; exit 1; }
