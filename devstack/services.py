@@ -12,33 +12,38 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from devstack.children import Child
 
-__all__ = ["ServiceProcess", "environment"]
+__all__ = ["ROOT", "ServiceProcess", "environment"]
 
 _START_SECONDS = 120.0
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment with exactly these CHAIRSIDE_ variables, and our packages."""
+def environment(variables: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
+    """Return our environment with exactly these CHAIRSIDE_ variables, and the packages in `root`.
+
+    Those and no others, whatever folder the process is started in.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CHAIRSIDE_")}
-    return kept | dict(variables) | {"PYTHONPATH": str(_ROOT)}
+    return kept | dict(variables) | {"PYTHONPATH": str(root), "PYTHONSAFEPATH": "1"}
 
 
 class ServiceProcess(Child):
-    """Run `python -m PACKAGE serve` with exactly these CHAIRSIDE_ variables.
+    """Run `python -m PACKAGE serve` of `root` with exactly these CHAIRSIDE_ variables.
 
     `address` and `metrics_port` are known once it is started, whatever port it was
     told; it is started when its health says SERVING.
     """
 
-    def __init__(self, package: str, variables: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self, package: str, variables: Mapping[str, str], logs: Path, root: Path = ROOT
+    ) -> None:
         self.address = ""
         self.metrics_port = 0
         super().__init__(
             package,
             [sys.executable, "-m", package, "serve"],
             log_path=logs / f"{package}.log",
-            environ=environment(variables),
+            environ=environment(variables, root),
         )
 
     async def start(self) -> None:

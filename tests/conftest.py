@@ -26,6 +26,7 @@ import pytest
 
 from devstack import databases
 from devstack.postgres import PostgresServer
+from devstack.services import ROOT
 from devstack.valkey import ValkeyServer
 from tests.support.stack import ROLE_PASSWORD, Database, System, database_of, start_system
 
@@ -123,14 +124,17 @@ def new_system(
 
     @asynccontextmanager
     async def make(
-        variables: Mapping[str, str] | None = None, *, database: Database | None = None
+        variables: Mapping[str, str] | None = None,
+        *,
+        database: Database | None = None,
+        root: Path = ROOT,
     ) -> AsyncIterator[System]:
         directory = server_directory / f"system-{next(numbers)}"
         async with AsyncExitStack() as stack:
             chosen = database or await stack.enter_async_context(new_database())
             valkey = await stack.enter_async_context(ValkeyServer(directory))
             yield await stack.enter_async_context(
-                start_system(chosen, postgres, valkey, directory, variables)
+                start_system(chosen, postgres, valkey, directory, variables, root=root)
             )
 
     return make

@@ -9,7 +9,7 @@ import grpc
 
 from devstack import databases
 from devstack.postgres import PostgresServer
-from devstack.services import ServiceProcess
+from devstack.services import ROOT, ServiceProcess
 from devstack.valkey import ValkeyServer
 
 __all__ = ["ROLE_PASSWORD", "Database", "System", "start_system"]
@@ -58,8 +58,10 @@ async def start_system(
     valkey: ValkeyServer,
     logs: Path,
     variables: Mapping[str, str] | None = None,
+    *,
+    root: Path = ROOT,
 ) -> AsyncIterator[System]:
-    """Start both services on free ports; `variables` are further CHAIRSIDE_ ones."""
+    """Start both services of `root` on free ports; `variables` are further CHAIRSIDE_ ones."""
     more = dict(variables or {})
     cache = ServiceProcess(
         "cache_service",
@@ -72,6 +74,7 @@ async def start_system(
             **more,
         },
         logs,
+        root,
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(cache)
@@ -85,6 +88,7 @@ async def start_system(
                 **more,
             },
             logs,
+            root,
         )
         await stack.enter_async_context(booking)
         channels = [
