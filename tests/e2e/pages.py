@@ -31,11 +31,14 @@ class Example:
 
 
 def examples(page: str) -> Iterator[Example]:
-    """Read a page's; a backslash at a line's end continues the command."""
+    """Read a page's; a backslash at a line's end continues the command, and so does a quote."""
     text = (ROOT / page).read_text()
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.replace("\\\n", " ").partition("\n")
+            while command.count("'") % 2:
+                line, _, output = output.partition("\n")
+                command = f"{command}\n{line}"
             yield Example(command, output.strip())
 
 

@@ -31,7 +31,9 @@ class Ran:
         return json.loads(self.out)
 
 
-async def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Ran:
+async def run(
+    arguments: Sequence[str], environ: Mapping[str, str] | None = None, seconds: float = _SECONDS
+) -> Ran:
     """Run a program in the project's folder until it ends."""
     process = await asyncio.create_subprocess_exec(
         *arguments,
@@ -42,7 +44,7 @@ async def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(seconds):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:

@@ -1,0 +1,1 @@
+"""Services that are not ours, and tell the cache what they changed."""

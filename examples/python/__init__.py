@@ -1,0 +1,1 @@
+"""In Python, with the code that `make protos` generates."""
