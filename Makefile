@@ -22,8 +22,10 @@ SEED ?= 1
 SECONDS ?= 1800
 READS ?= 2000000
 FAULTS ?= 1000
-# What `make test` is given, as `make test TESTS=tests/unit`.
+# What `make test` is given, as `make test TESTS=tests/unit JOBS=1`. Most tests wait for a process
+# or a lease, so that two at once use two cores; a file's tests follow one another.
 TESTS ?=
+JOBS ?= 2
 
 # Every process would compile all it imports anew: four seconds instead of one.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,8 +48,8 @@ run: setup ## Start Postgres, Valkey and both services: SALON=dir CLOCK=now BARB
 demo: setup ## Take a tour of the system that `make run` runs.
 	@exec $(PY) -m devstack.demo
 
-test: setup ## Run all tests, on real servers: TESTS=path for some.
-	@$(PY) -m pytest $(TESTS)
+test: setup ## Run all tests, on real servers: TESTS=path for some, JOBS= at once.
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 soak: setup ## Attack the system with faults and check what it answered: SECONDS= READS= FAULTS= SEED=
 	@exec $(PY) -m tests.faults --seconds $(SECONDS) --seed $(SEED) --least $(READS) \
