@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from grpc.aio import AioRpcError, insecure_channel
+from grpc import ChannelCredentials
+from grpc.aio import AioRpcError, Channel, insecure_channel, secure_channel
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from devstack.children import Child
@@ -30,15 +31,23 @@ def environment(variables: Mapping[str, str], root: Path = ROOT) -> dict[str, st
 class ServiceProcess(Child):
     """Run `python -m PACKAGE serve` of `root` with exactly these CHAIRSIDE_ variables.
 
+    With `credentials` its health is asked over TLS.
+
     `address` and `metrics_port` are known once it is started, whatever port it was
     told; it is started when its health says SERVING.
     """
 
     def __init__(
-        self, package: str, variables: Mapping[str, str], logs: Path, root: Path = ROOT
+        self,
+        package: str,
+        variables: Mapping[str, str],
+        logs: Path,
+        root: Path = ROOT,
+        credentials: ChannelCredentials | None = None,
     ) -> None:
         self.address = ""
         self.metrics_port = 0
+        self._credentials = credentials
         super().__init__(
             package,
             [sys.executable, "-m", package, "serve"],
@@ -67,9 +76,15 @@ class ServiceProcess(Child):
                         return await self.serving()
         return False
 
+    def channel(self) -> Channel:
+        """Return a channel to it."""
+        if self._credentials is None:
+            return insecure_channel(self.address)
+        return secure_channel(self.address, self._credentials)
+
     async def serving(self) -> bool:
         """Ask its health."""
-        async with insecure_channel(self.address) as channel:
+        async with self.channel() as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

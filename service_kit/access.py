@@ -36,7 +36,8 @@ def judge_organizations(caller: Caller | None, message: Message) -> None:
     """
     if caller is None or caller.organizations is None:
         return
-    named = list(_ids_of(message.DESCRIPTOR)(message))
+    # Resources within a request may leave out whose they are.
+    named = set(_ids_of(message.DESCRIPTOR)(message)) - {0}
     if not named or not caller.organizations.issuperset(named):
         why = "this caller may not know of that organization"
         raise PermissionDenied("ORGANIZATION_NOT_ALLOWED", why, caller=caller.name)

@@ -1,0 +1,315 @@
+"""Callers of one shop with every id of another, over every method; and what must stay secret."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from booking_service.edge.rights import RIGHTS as BOOKING_RIGHTS
+from cache_service.edge.rights import RIGHTS as CACHE_RIGHTS
+from chairside.cache.v1 import cache_service_pb2 as pb
+from devstack.valkey import ValkeyServer
+from service_kit.callers import Right
+from tests.conftest import NewDatabase
+from tests.e2e.calls import BOOKING_CALLS, CACHE_CALLS, Known
+from tests.e2e.programs import scrape
+from tests.e2e.secured import (
+    BOOKING,
+    CACHE,
+    MARK,
+    SECRETS,
+    TOKENS,
+    Outcome,
+    Secured,
+    content_of,
+    start_secured,
+)
+from tests.integration.cache.test_redis_secured import RULES
+from tests.support.certificates import issue
+from tests.support.stack import ROLE_PASSWORD
+from tests.support.waiting import eventually
+
+UNKNOWN = 4_242_424_242
+METHODS = [*BOOKING.methods, *CACHE.methods]
+RIGHTS = {**BOOKING_RIGHTS, **CACHE_RIGHTS}
+READS = {one.name: one.message_type for one in pb.BatchRead.DESCRIPTOR.fields}
+KINDS = ("barber", "service", "client", "appointment", "payment", "time_off")
+ID = re.compile(r"(?!request|organization)(\w+)_ids?")
+
+
+@pytest.fixture(scope="module")
+async def secured(
+    new_database: NewDatabase, valkey: ValkeyServer, server_directory: Path
+) -> AsyncIterator[Secured]:
+    """Start it for all of these tests."""
+    directory = server_directory / "secured"
+    directory.mkdir()
+    async with (
+        new_database() as database,
+        start_secured(database, valkey, RULES, directory) as running,
+    ):
+        assert running.mine["organization"] == "1", "whom the callers file names"
+        yield running
+
+
+def samples(method: MethodDescriptor, known: Known) -> Iterator[Message]:
+    """Make requests that succeed, of one's own shop."""
+    request = GetMessageClass(method.input_type)
+    if method.containing_service is BOOKING:
+        for name, content, _ in BOOKING_CALLS:
+            if name == method.name:
+                yield ParseDict(content_of(dict(content(known))), request())
+        return
+    organization_id = int(known["organization"])
+    if method.name == "Invalidate":
+        yield from invalidations(known)
+    elif method.name == "Explain":
+        for field in READS:
+            for read in of_shop(CACHE.methods_by_name[rpc_of(field)], known):
+                yield pb.ExplainRequest(**{field: read})
+    elif method.name == "Watch":
+        yield pb.WatchRequest(organization_id=organization_id)
+        yield pb.WatchRequest(organization_id=organization_id, tags=["organization"])
+    elif method.name not in {"BatchGet", "Lookup"}:
+        yield from of_shop(method, known)
+
+
+def of_shop(method: MethodDescriptor, known: Known) -> Iterator[Message]:
+    """Make requests of the cache service about a shop: those of another, with its ids."""
+    for name, content, _ in CACHE_CALLS:
+        if name == method.name:
+            request = GetMessageClass(method.input_type)()
+            ParseDict(content_of(dict(content({"page": ""}))), request)
+            request.organization_id = int(known["organization"])
+            for path, kind in ids_of(method.input_type):
+                if getattr(request, path[0]):
+                    put(request, path, int(known[kind]))
+            yield request
+
+
+def invalidations(known: Known) -> Iterator[pb.InvalidateRequest]:
+    """Make one of each way: every kind of event, a tag, a scope."""
+    organization_id = int(known["organization"])
+    for change in pb.InvalidateRequest().events.add().DESCRIPTOR.oneofs_by_name["change"].fields:
+        request = pb.InvalidateRequest()
+        event = request.events.add(organization_id=organization_id)
+        getattr(event, change.name).SetInParent()
+        yield request
+    tag = pb.Tag(organization_id=organization_id, name="organization")
+    yield pb.InvalidateRequest(tags=[tag])
+    yield pb.InvalidateRequest(scope=pb.Scope(organization_id=organization_id))
+
+
+def rpc_of(field: str) -> str:
+    """Return the method of a read in a batch."""
+    return "".join(part.title() for part in field.split("_"))
+
+
+def ids_of(descriptor: Descriptor, above: tuple[str, ...] = ()) -> Iterator[tuple[Any, str]]:
+    """Find every field that names a resource, however deep: its path and the kind."""
+    for field in descriptor.fields:
+        path = (*above, field.name)
+        if found := ID.fullmatch(field.name):
+            yield path, found[1]
+        elif (
+            field.message_type is not None
+            and field.message_type.full_name.startswith("chairside.")
+            and not field.is_repeated
+        ):
+            yield from ids_of(field.message_type, path)
+
+
+def has(request: Message, path: tuple[str, ...]) -> bool:
+    """Tell whether a request has that part."""
+    part: Any = request
+    for one in path:
+        if not part.HasField(one):
+            return False
+        part = getattr(part, one)
+    return True
+
+
+def put(request: Message, path: tuple[str, ...], value: int) -> None:
+    """Name a resource in a request."""
+    *above, name = path
+    part: Any = request
+    for one in above:
+        part = getattr(part, one)
+    if part.DESCRIPTOR.fields_by_name[name].is_repeated:
+        del getattr(part, name)[:]
+        getattr(part, name).append(value)
+    else:
+        setattr(part, name, value)
+
+
+def without(outcome: Outcome, *ids: object) -> Outcome:
+    """Return an outcome but for the ids that were asked for."""
+    code, text, told = outcome
+    shown = re.compile(rf"\b({'|'.join(map(str, ids))})\b")
+    return (
+        code,
+        shown.sub("ID", text),
+        {key: shown.sub("ID", value) for key, value in told.items()},
+    )
+
+
+def strangers() -> Known:
+    """Return the ids of a shop that there is not."""
+    names = ("organization", "first", "second", "late", "slot", "page", *KINDS)
+    return dict.fromkeys(names, str(UNKNOWN))
+
+
+def test_every_method_has_its_right() -> None:
+    """A method that is new fails here until it is said which right it takes."""
+    assert set(BOOKING_RIGHTS) == set(BOOKING.methods_by_name)
+    assert set(CACHE_RIGHTS) == set(CACHE.methods_by_name)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda one: one.name)
+async def test_a_stranger_s_shop_is_refused_whether_there_is_one_or_not(
+    secured: Secured, method: MethodDescriptor
+) -> None:
+    """By every way to name it, also out of memory; the shop's own caller is answered."""
+    asked = list(samples(method, secured.theirs))
+    nobody = list(samples(method, strangers()))
+    assert asked or method.name in {"BatchGet", "Lookup"}, "a method without an example"
+    for request, other in zip(asked, nobody, strict=True):
+        for _ in range(2 if RIGHTS[method.name] is Right.READ else 0):
+            assert (await secured.outcome(method, request, "all"))[0] == "OK"
+        outcome = await secured.outcome(method, request, "one")
+        assert outcome[0] == "PERMISSION_DENIED"
+        assert outcome[2] == {"reason": "ORGANIZATION_NOT_ALLOWED", "caller": "one"}
+        assert await secured.outcome(method, other, "one") == outcome
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda one: one.name)
+async def test_a_stranger_s_id_is_as_unknown_as_one_that_there_is_not(
+    secured: Secured, method: MethodDescriptor
+) -> None:
+    """Each id of a request in turn: the same answer or refusal, and nothing of the stranger."""
+    for path, kind in ids_of(method.input_type):
+        outcomes = []
+        for value in (int(secured.theirs[kind]), UNKNOWN):
+            request = next(one for one in samples(method, secured.mine) if has(one, path[:-1]))
+            put(request, path, value)
+            outcomes.append(without(await secured.outcome(method, request, "one"), value, UNKNOWN))
+            assert MARK.encode() not in secured.answered[-1]
+        assert outcomes[0] == outcomes[1], path
+        assert outcomes[0][0] in {"NOT_FOUND", "OK"}, (path, outcomes[0])
+
+
+@pytest.mark.parametrize("name", ["BatchGet", "Lookup"])
+async def test_each_read_of_a_batch_is_judged_by_itself(secured: Secured, name: str) -> None:
+    """One's own are answered beside a stranger's, whatever memory keeps, in every kind."""
+    method = CACHE.methods_by_name[name]
+    for field in READS:
+        kind = CACHE.methods_by_name[rpc_of(field)]
+        reads = [
+            pb.BatchRead(**{field: next(of_shop(kind, known))})
+            for known in (secured.mine, secured.theirs, strangers())
+        ]
+        request = GetMessageClass(method.input_type)(reads=reads)
+        answer = GetMessageClass(method.output_type)
+        for caller, expected in (("all", [0, 0, 5]), ("all", [0, 0, 5]), ("one", [0, 7, 7])):
+            results = answer.FromString(await secured.ask(method, request, caller)).results
+            assert [one.error.code for one in results] == expected, field
+        assert results[1].error == results[2].error
+        alone = GetMessageClass(method.input_type)(reads=reads[1:2])
+        (result,) = answer.FromString(await secured.ask(method, alone, "one")).results
+        assert result.error == results[1].error
+
+
+async def test_a_watch_of_all_tells_only_of_one_s_own(secured: Secured) -> None:
+    """The operator's hears of both shops, in order, and this caller's of its own alone."""
+    heard: dict[str, list[int]] = {}
+    opened = {}
+    for caller in ("all", "one"):
+        call = secured.channel(CACHE).unary_stream(f"/{CACHE.full_name}/Watch")(
+            b"", metadata=[("authorization", f"Bearer {TOKENS[caller]}")], timeout=20
+        )
+        assert pb.WatchResponse.FromString(await call.read()).HasField("elapsed")
+        opened[caller] = call
+    for known in (secured.theirs, secured.mine):
+        request = pb.InvalidateRequest(scope={"organization_id": int(known["organization"])})
+        await secured.ask(CACHE.methods_by_name["Invalidate"], request, "all")
+    for caller, call in opened.items():
+        told = heard[caller] = []
+        while int(secured.mine["organization"]) not in told:
+            message = pb.WatchResponse.FromString(await call.read())
+            if message.tags:
+                told.append(message.organization_id)
+        call.cancel()
+    assert set(heard["all"]) == {
+        int(secured.mine["organization"]),
+        int(secured.theirs["organization"]),
+    }
+    assert set(heard["one"]) == {int(secured.mine["organization"])}
+
+
+async def test_every_method_takes_its_right_and_a_known_caller(secured: Secured) -> None:
+    """With any other right it is refused, with its own judged; without a token not even that."""
+    for method in METHODS:
+        request = GetMessageClass(method.input_type)()
+        for right in Right:
+            outcome = await secured.outcome(method, request, right)
+            allowed = right is RIGHTS[method.name]
+            assert (outcome[2].get("reason") != "METHOD_NOT_ALLOWED") is allowed, method.name
+            assert outcome[0] != "UNAUTHENTICATED"
+        assert (await secured.outcome(method, request, None))[0] == "UNAUTHENTICATED"
+
+
+async def test_certificates_of_all_sides_replaced_while_calls_run(secured: Secured) -> None:
+    """Through both services, and none fails; the booking service shows its new one at last."""
+    method = BOOKING.methods_by_name["SearchAvailability"]
+    calls, done = 0, asyncio.Event()
+
+    async def run() -> None:
+        nonlocal calls
+        while not done.is_set():
+            request = next(samples(method, secured.mine))
+            request.barber_ids.append(int(secured.mine["barber"]))
+            request.consistency.fully_consistent = True
+            await secured.ask(method, request, "all")
+            calls += 1
+
+    async def renewed() -> bool:
+        return '"certificates renewed"' in secured.booking.output()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(run())
+        for name in ("cache", "booking_server", "booking"):
+            names = () if name == "booking" else ("127.0.0.1",)
+            directory = secured.issued[name].key.parent
+            await asyncio.to_thread(issue, secured.authority, directory, *names, common_name=name)
+        await eventually(renewed, seconds=20)
+        before = calls
+        while calls < before + 20:  # noqa: ASYNC110 - of whichever task
+            await asyncio.sleep(0.01)
+        done.set()
+
+
+async def test_no_secret_is_told_anywhere(secured: Secured) -> None:
+    """Not in logs, metrics, answers, errors, process lists; all of that is there to look at."""
+    processes = (secured.cache, secured.booking)
+    lists = [" ".join(psutil.Process(one.pid).cmdline()) for one in processes]
+    metrics = [await scrape(one) for one in processes]
+    logs = [one.output() for one in processes]
+    answers = b"\n".join(secured.answered).decode(errors="replace")
+    everything = "\n".join((*lists, *metrics, *logs, answers))
+    for secret in (*SECRETS, ROLE_PASSWORD, ROLE_PASSWORD.replace(" ", "%20")):
+        assert secret not in everything
+    # The control: there is something of each to be found.
+    assert all("serve" in one for one in lists)
+    assert all("grpc_server_handled_total" in one for one in metrics)
+    assert all('"settings"' in one and "***" in one for one in logs)
+    assert '"caller": "one"' in logs[0]
+    assert "PERMISSION" in answers or "not know of" in answers
