@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import shlex
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from devstack.valkey import ValkeyServer
 from service_kit.callers import Right
 from tests.conftest import NewDatabase
 from tests.e2e.calls import BOOKING_CALLS, CACHE_CALLS, Known
-from tests.e2e.programs import scrape
+from tests.e2e.programs import run, scrape
 from tests.e2e.secured import (
     BOOKING,
     CACHE,
@@ -37,6 +39,7 @@ from tests.support.certificates import issue
 from tests.support.stack import ROLE_PASSWORD
 from tests.support.waiting import eventually
 
+PAGE = Path("docs/security.md").read_text()
 UNKNOWN = 4_242_424_242
 METHODS = [*BOOKING.methods, *CACHE.methods]
 RIGHTS = {**BOOKING_RIGHTS, **CACHE_RIGHTS}
@@ -266,12 +269,33 @@ async def test_every_method_takes_its_right_and_a_known_caller(secured: Secured)
         assert (await secured.outcome(method, request, None))[0] == "UNAUTHENTICATED"
 
 
+async def test_the_page_s_commands_answer(secured: Secured) -> None:
+    """With the certificate, and with the token; without either the same are refused."""
+    commands = re.findall(r"^(grpcurl .*)$", PAGE.replace("\\\n", " "), re.MULTILINE)
+    issued = secured.issued["tester"]
+    files = {"ca.pem": issued.ca, "me.pem": issued.certificate, "me.key": issued.key}
+    answers = []
+    for command in commands:
+        given = command.replace("$(cat token)", TOKENS["one"])
+        given = given.replace("cache.example.com:50051", secured.cache.address)
+        words = [str(files.get(word, word)) for word in shlex.split(given)[1:]]
+        program = str(Path(sys.executable).with_name("grpcurl"))
+        answers.append((await run([program, *words])).out)
+        for option, size in (("-cert", 4), ("-H", 2)):  # the key goes with the certificate
+            if option in words:
+                at = words.index(option)
+                assert (await run([program, *words[:at], *words[at + size :]])).code != 0
+    assert len(answers) == 2
+    assert CACHE.full_name in answers[0]
+    assert '"barber_id"' in answers[1] or '"barberId"' in answers[1]
+
+
 async def test_certificates_of_all_sides_replaced_while_calls_run(secured: Secured) -> None:
     """Through both services, and none fails; the booking service shows its new one at last."""
     method = BOOKING.methods_by_name["SearchAvailability"]
     calls, done = 0, asyncio.Event()
 
-    async def run() -> None:
+    async def call() -> None:
         nonlocal calls
         while not done.is_set():
             request = next(samples(method, secured.mine))
@@ -285,7 +309,7 @@ async def test_certificates_of_all_sides_replaced_while_calls_run(secured: Secur
 
     async with asyncio.TaskGroup() as group:
         for _ in range(3):
-            group.create_task(run())
+            group.create_task(call())
         for name in ("cache", "booking_server", "booking"):
             names = () if name == "booking" else ("127.0.0.1",)
             directory = secured.issued[name].key.parent
@@ -300,7 +324,9 @@ async def test_certificates_of_all_sides_replaced_while_calls_run(secured: Secur
 async def test_no_secret_is_told_anywhere(secured: Secured) -> None:
     """Not in logs, metrics, answers, errors, process lists; all of that is there to look at."""
     processes = (secured.cache, secured.booking)
-    lists = [" ".join(psutil.Process(one.pid).cmdline()) for one in processes]
+    roots = [psutil.Process(one.pid) for one in processes]
+    everyone = [one for root in roots for one in (root, *root.children(recursive=True))]
+    lists = [" ".join(one.cmdline()) for one in everyone]
     metrics = [await scrape(one) for one in processes]
     logs = [one.output() for one in processes]
     answers = b"\n".join(secured.answered).decode(errors="replace")

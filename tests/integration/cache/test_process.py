@@ -188,6 +188,20 @@ async def test_no_secret_crosses_any_boundary(
             for seconds in ('"soon"', "null", "true", "[]", "0", "-1", "NaN", "1e300", "1" * 400)
         ),
         (
+            {
+                **REQUIRED,
+                "CHAIRSIDE_CACHE_LISTEN": "unix:/tmp/chairside.sock",
+                "CHAIRSIDE_CACHE_WORKERS": "2",
+                "CHAIRSIDE_CACHE_CALLERS": "/nowhere",
+                "CHAIRSIDE_CACHE_TLS_KEY": "/nowhere",
+            },
+            [
+                "CHAIRSIDE_CACHE_CALLERS: /nowhere: No such file",
+                "CHAIRSIDE_CACHE_TLS_KEY: needs a certificate",
+                "CHAIRSIDE_CACHE_WORKERS: must be 1",
+            ],
+        ),
+        (
             {**REQUIRED, "CHAIRSIDE_CACHE_TTLS": '{"nonsense": 5}'},
             ["CHAIRSIDE_CACHE_TTLS: nonsense is not a query"],
         ),
@@ -214,6 +228,14 @@ def test_wrong_settings_are_told_in_one_line_each(
     for line, expected in zip(sorted(told), sorted(lines), strict=True):
         assert line.startswith(expected)
     assert "secr" not in found.output
+
+
+def test_a_socket_is_not_shared_by_workers_of_the_command_either() -> None:
+    """What the option says is checked as the setting is."""
+    variables = {**REQUIRED, "CHAIRSIDE_CACHE_LISTEN": "unix:/tmp/chairside.sock"}
+    found = CliRunner().invoke(cli, ["serve", "--workers", "2"], env=variables)
+    assert found.exit_code == 2
+    assert found.stderr.startswith("CHAIRSIDE_CACHE_WORKERS: must be 1")
 
 
 async def _serve(variables: dict[str, str]) -> tuple[int, list[str]]:

@@ -7,15 +7,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis.asyncio
+import trustme
 
 from cache_service.coherence.ports import StoreUnavailableError
-from cache_service.stores.redis.address import Fixed
+from cache_service.stores.redis.address import Fixed, Tls
 from cache_service.stores.redis.sentinel import locate_by
 from chairside.cache.v1 import cache_service_pb2 as pb
 from devstack.children import free_port
 from tests.integration.cache.running import source, start_cache, starts
 from tests.integration.cache.shops import open_shop
+from tests.support.certificates import issue
 from tests.support.stack import Database
+from tests.support.tls_proxy import tls_before
 from tests.support.valkey_sentinels import watched
 from tests.support.waiting import eventually
 
@@ -69,7 +72,7 @@ async def test_a_failover_by_sentinel_costs_misses_and_nothing_else(
 
 
 async def test_sentinels_that_do_not_know_are_no_address(tmp_path: Path) -> None:
-    """A sentinel that is away or knows another name only says that the store is away."""
+    """One that is away, knows another name or is not trusted only says that the store is away."""
     async with watched(tmp_path) as watching:
         hosts = watching.url.split("//")[1].split("/")[0]
         nobody = f"127.0.0.1:{free_port()}"
@@ -85,6 +88,19 @@ async def test_sentinels_that_do_not_know_are_no_address(tmp_path: Path) -> None
             except StoreUnavailableError:
                 assert not found
             await locate.close()
+        authority = trustme.CA()
+        shown = issue(authority, tmp_path / "shown", "127.0.0.1")
+        other = issue(trustme.CA(), tmp_path / "other", "127.0.0.1")
+        async with tls_before(watching.sentinels[0].port, shown) as port:
+            for ca, found in ((shown.ca, True), (other.ca, False)):
+                locate = locate_by(f"rediss+sentinel://127.0.0.1:{port}/shop?ssl_ca_certs={ca}")
+                try:
+                    address = await locate()
+                    assert (address.port, address.tls) == (watching.primary.port, Tls(ca))
+                    assert found
+                except StoreUnavailableError:
+                    assert not found
+                await locate.close()
 
 
 async def test_the_setting_names_sentinels_or_a_server() -> None:
