@@ -49,7 +49,7 @@ PREFIX = "CHAIRSIDE_"
 OTHERS = ("CHAIRSIDE_BOOKING_", "CHAIRSIDE_CACHE_", "CHAIRSIDE_DEVSTACK_")
 SHARED = frozenset({"clock_start", "log_level"})
 
-_HOST = r"(\[[^\]@/]+\]|[^\[\]:,@/]+)(:\d+)?"
+_HOST = r"(\[[^\]@/]+\]|[^\[\]:,@/?]+)(:\d+)?"
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _PARAMETER = re.compile(r"([?&]\w*password=)[^&]*")
 _MAX_PORT = 65535
@@ -106,7 +106,7 @@ def _database_url(value: str) -> str:
 
 def _redis_url(value: str) -> str:
     several = rf"([^@/]*@)?{_HOST}(,{_HOST})*"
-    forms = "://[^/]+", rf"\+sentinel://{several}/[^/?]+", rf"\+cluster://{several}/?0?$"
+    forms = "://[^/]+", rf"\+sentinel://{several}/[^/?]+", rf"\+cluster://{several}/?0?(\?|$)"
     if not re.match(f"(rediss?|valkeys?)({'|'.join(forms)})", value):
         message = (
             "must be redis://host:port/number, redis+sentinel://host:port,host:port/name,"

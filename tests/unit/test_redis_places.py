@@ -65,6 +65,7 @@ def test_channels_are_of_a_slot_that_their_server_has() -> None:
         ("redis+cluster://one", Cluster),
         ("rediss+cluster://me:secret@one:7000,[::1]:7001", Cluster),
         ("valkey+cluster://one:7000,two/0", Cluster),
+        ("rediss+cluster://one?ssl_ca_certs=/ca.pem", Cluster),
     ],
 )
 def test_the_setting_names_a_server_sentinels_or_a_cluster(url: str, kind: type) -> None:
@@ -87,6 +88,7 @@ def test_the_setting_names_a_server_sentinels_or_a_cluster(url: str, kind: type)
         "redis+cluster://one:x",
         "redis+cluster://one,,two",
         "redis+cluster://one:7000/1",
+        "redis+cluster://one:7000/1?ssl_ca_certs=/ca.pem",
     ],
 )
 def test_what_is_no_place_is_refused_at_the_start(url: str) -> None:

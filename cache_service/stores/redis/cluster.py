@@ -38,7 +38,7 @@ _Map = Mapping[_Primary, tuple[str, int]]
 class _Place:
     """Where a primary is now: it may come back elsewhere, and is the same."""
 
-    fixed = True
+    fixed = False
 
     def __init__(self, address: Address) -> None:
         self.address = address
