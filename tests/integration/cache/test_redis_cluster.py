@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from cache_service.coherence.peers import Publication
 from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.identity import slot_of
 from cache_service.stores.redis.scan import entry_keys
 from devstack.children import free_port
+from devstack.valkey import ValkeyServer
 from tests.integration.cache.stores import ORGANIZATION, TAGS, Opened, open_store
 from tests.support.valkey_cluster import PRIMARIES, ValkeyCluster
 from tests.support.waiting import eventually
@@ -134,3 +137,57 @@ async def test_any_server_of_the_cluster_tells_the_others(
         assert opened.changes == [
             "no server of the cluster answers, or there are slots that none has"
         ]
+
+
+async def test_a_server_that_does_not_know_its_own_name_is_where_it_was_asked(
+    tmp_path: Path,
+) -> None:
+    """So is one that never met another; until all slots are somebody's there is no cluster."""
+    options = "--cluster-enabled", "yes", "--cluster-port", str(free_port())
+    async with (
+        ValkeyServer(tmp_path, options=options) as alone,
+        redis.asyncio.from_url(alone.url) as client,
+        open_store(f"redis+cluster://127.0.0.1:{alone.port}", patience=5) as opened,
+    ):
+        assert not opened.servers.connected
+        await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        ((_, _, (host, *_)),) = await client.execute_command("CLUSTER", "SLOTS")
+        assert host == b""
+
+        async def connected() -> bool:
+            return opened.servers.connected
+
+        await eventually(connected)
+        assert opened.changes[-1] is None
+
+
+async def test_a_primary_that_hands_over_is_left(tmp_path: Path) -> None:
+    """No connection need be lost for it: it says itself that the slots are another's."""
+    async with (
+        ValkeyCluster(tmp_path, replicas=1) as cluster,
+        open_store(cluster.url, patience=5) as opened,
+    ):
+        before = await opened.store.era()
+        assert await opened.fill()
+        at = cluster.shard(ORGANIZATION)
+        await cluster.call(at + PRIMARIES, "CLUSTER", "FAILOVER")
+
+        async def refused() -> bool:
+            try:
+                await opened.unbound.fetch(before, ORGANIZATION, ("key",), TAGS)
+            except StoreUnavailableError:
+                return True
+            return False
+
+        await eventually(refused, seconds=10)
+
+        async def another() -> bool:
+            return await _healthy(opened) not in {None, before.store}
+
+        await eventually(another, seconds=10)
+        with pytest.raises(StoreUnavailableError, match="not the server in force"):
+            await opened.unbound.fetch(before, ORGANIZATION, ("key",), TAGS)
+        # The control: the replica has all that there was.
+        name = opened.unbound.full_key(before, ORGANIZATION, "key")
+        assert await cluster.call(at + PRIMARIES, "EXISTS", name) == 1
+        assert await opened.fill()
