@@ -72,7 +72,7 @@ docs: setup ## Write docs/api.md from the comments in the protos.
 	@$(PY) -m devstack.reference build/image.binpb > build/api.md
 	@mv build/api.md docs/api.md
 
-examples: setup build/.examples ## Install and generate what the services in examples/ need.
+examples: setup examples/node/gen/.generated ## Install and generate what the services in examples/ need.
 
 bench: setup ## Measure against a bare gRPC echo (needs h2load, of nghttp2-client).
 	@command -v h2load >/dev/null || { echo "h2load is missing: install nghttp2-client"; exit 1; }
@@ -84,6 +84,7 @@ locks: $(VENV)/.installed ## Resolve the dependencies of pyproject.toml anew int
 
 clean: ## Remove all that was built, installed or kept: the data of `make run`, too.
 	rm -rf $(VENV) build chairside .devstack .pytest_cache .ruff_cache .hypothesis
+	rm -rf examples/node/gen examples/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: requirements.lock requirements-uv.lock
@@ -108,7 +109,7 @@ build/.protos: $(PROTO_FILES) $(VENV)/.installed
 	@touch $@
 
 # What a service in JavaScript does with the contract: its packages, and code out of the protos.
-build/.examples: examples/node/package.json examples/node/package-lock.json build/.protos
+examples/node/gen/.generated: examples/node/package.json examples/node/package-lock.json build/.protos
 	@echo "Installing and generating for examples/node."
 	@cd examples/node && PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" \
 		ci --no-audit --no-fund --loglevel=error

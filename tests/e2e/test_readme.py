@@ -143,6 +143,12 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) < 200
 
 
+def test_every_page_is_named() -> None:
+    """Whoever reads the README finds all of docs/."""
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages == set(re.findall(r"\]\((docs/[^)#/]+\.md)\)", README))
+
+
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
 def test_every_link_leads_somewhere(page: Path) -> None:
     """Relative links name files and folders of this repository."""
