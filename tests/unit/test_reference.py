@@ -1,4 +1,4 @@
-"""The API reference is what the contract's comments say."""
+"""The API reference is what the contract's comments say, and other pages forget no name."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from cache_service.invalidation import tags
 from chairside.booking.v1 import booking_service_pb2
 from chairside.cache.v1 import cache_service_pb2
+from chairside.cache.v1.events_pb2 import Event
 from devstack.reference import page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,3 +56,17 @@ def test_an_element_without_a_comment_is_told(image: FileDescriptorSet) -> None:
         location.leading_comments = location.leading_comments.replace("The barber.", "")
     with pytest.raises(ValueError, match=r"ScheduleFacts.barber_id has no comment"):
         page(image)
+
+
+def test_every_tag_is_told() -> None:
+    """Each stands in its page: those of a range or of all days before under the day's own name."""
+    told = set(re.findall(r"`([A-Za-z_]+)[`(]", (ROOT / "docs/tags.md").read_text()))
+    apart = {"SCOPE", "SHOP", "months"}  # every answer's, no tag, and how a range is told
+    assert {re.sub(r"_(within|before)$", "", name) for name in tags.__all__} - told == apart
+
+
+def test_every_kind_of_event_is_told() -> None:
+    """With what a caller has to say of it."""
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/events.md").read_text(), re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert told == {field.name for field in Event.DESCRIPTOR.oneofs_by_name["change"].fields}
