@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from service_kit.access_log import AccessLog, Call
+from service_kit.access_log import AccessLog
 from service_kit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from service_kit.leftovers import Leftovers
 from service_kit.metrics import CallCounter, Metrics
@@ -109,7 +109,7 @@ class Calls:
             if key == "x-request-id":
                 request_id = str(value)[:128]
         notes = _notes.get(None) if notes is None else notes
-        self.access_log.add(Call(time.time(), path, code, seconds, request_id, notes))
+        self.access_log.add((time.time(), path, code, seconds, request_id, notes))
 
     async def within_deadline(self, handler: _Unary, request: Message, context: Context) -> Any:  # noqa: ANN401 - message or bytes
         """Await the handler, at most until the deadline or its cap."""

@@ -90,6 +90,11 @@ class Counts:
 
     def answered(self, organization_id: int, query: str, outcome: Outcome) -> None:
         """Count one entry answered."""
+        own = self._by_organization.get(organization_id)
+        if own is not None and query in own:  # As nearly always: then there is a total, too.
+            own[query].outcomes[outcome] += 1
+            self.queries[query].outcomes[outcome] += 1
+            return
         for counts in self._both(organization_id, query):
             counts.outcomes[outcome] += 1
 
