@@ -13,6 +13,7 @@ from cache_service.coherence.load_gate import LoadsExhaustedError
 from cache_service.coherence.memory import NearAnswer
 from cache_service.coherence.outcome import Answer
 from cache_service.coherence.ports import Load, Loaded, Read
+from cache_service.coherence.question import Question
 from cache_service.coherence.reader import Reader
 from cache_service.coherence.tagged import Kept
 from cache_service.database import Primary
@@ -77,12 +78,12 @@ class CachedReads:
 
         In a round trip at most; `served` counts.
         """
-        return partial(
-            self._reader.hit,
+        question = Question(
             arguments.organization_id,
             self._as_read(query, arguments),
             self._load(query, (arguments,)),
         )
+        return partial(self._reader.hit, question)
 
     def near(self, organization_id: int, key: str) -> Kept[NearAnswer] | None:
         """Return what memory keeps under that key; `served` counts its answer."""

@@ -35,8 +35,9 @@ from service_kit.metrics import CallCounter
 __all__ = ["register"]
 
 _Unary = Callable[[Any, Context], Awaitable[Any]]
-_Near = Callable[[bytes, Caller | None], tuple[bytes, Mapping[str, object]] | None]
-_Fast = Callable[[bytes, Context, Caller | None], Awaitable[bytes | None]]
+_Found = tuple[bytes, Mapping[str, object]] | None
+_Near = Callable[[bytes, Caller | None], _Found]
+_Fast = Callable[[bytes, Caller | None], Awaitable[_Found]]
 _Stream = Callable[[Any, Context], Any]
 
 _CANCELLED, _DEADLINE_EXCEEDED = 1, 4
@@ -54,11 +55,10 @@ def register(
     A unary method is `async def Method(request, context)` and returns a message
     or its bytes; a server-streaming one is an async generator of them; so is a
     bidirectional one, whose request is an async iterator of messages. If there is
-    an `async def fast_Method(raw, context, caller)`, it is tried first with the request's
-    bytes, without deadline and task: it returns bytes, or None to have `Method` called. Before
-    both a `near_Method(raw, caller)` is tried, a plain function to the response's bytes and
-    the notes for the log, or None. A method that the servicer lacks is answered with
-    UNIMPLEMENTED.
+    an `async def fast_Method(raw, caller)`, it is tried first with the request's bytes,
+    without deadline and task: it returns the response's bytes and the notes for the log, or
+    None to have `Method` called. Before both a `near_Method(raw, caller)` is tried, a plain
+    function to the same. A method that the servicer lacks is answered with UNIMPLEMENTED.
 
     With `access` each call is judged before anything answers it. What is near or fast is
     tried before the request is read, and so must itself return None for what the caller may
@@ -148,15 +148,14 @@ def _unary(
             try:
                 calls.open()
                 caller = None if guard is None else guard.admit(self.metadata, context)
-                if near is not None and (found := near(raw, caller)) is not None:
+                found = None if near is None else near(raw, caller)
+                if found is None and fast is not None:
+                    found = await fast(raw, caller)
+                if found is not None:
                     response, notes = found
                     if caller is not None:
                         notes = {**notes, "caller": caller.name}
                     return response
-                if fast is not None and (answer := await fast(raw, context, caller)) is not None:
-                    if caller is not None:
-                        annotate(context, caller=caller.name)
-                    return answer
                 # Parsed here and not by gRPC, whose own error would tell our innards.
                 request = _parsed(parse, raw)
                 if guard is not None and caller is not None:

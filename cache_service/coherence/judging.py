@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from cache_service.coherence.consistency import Consistency
@@ -36,9 +37,7 @@ class Judging:
         With a token, only if it has seen what that stands for.
         """
         nonces = [found.nonces[tag] for tag in read.tags]
-        if raw is None or None in nonces:
-            return None
-        entry = self._decode(found.era, organization_id, read, raw, b"".join(nonces))  # type: ignore[arg-type]
+        entry = self.fitting(found.era, organization_id, read, raw, nonces)
         if (
             entry is None
             or entry.expires_at <= self._expiry.time()
@@ -46,6 +45,19 @@ class Judging:
         ):
             return None
         return entry
+
+    def fitting(
+        self,
+        era: Era,
+        organization_id: int,
+        read: Read,
+        raw: bytes | None,
+        nonces: Sequence[bytes | None],
+    ) -> Entry | None:
+        """Return the entry if all its guards are as they were, however old it is."""
+        if raw is None or None in nonces:
+            return None
+        return self._decode(era, organization_id, read, raw, b"".join(nonces))  # type: ignore[arg-type]
 
     def stale(
         self,

@@ -32,6 +32,7 @@ class Memory:
     def __init__(
         self, limit: int, time: Callable[[], float], watchers: Watchers | None = None
     ) -> None:
+        self._limit = limit
         self._time = time
         self._watchers = watchers
         # By organization and key.
@@ -63,6 +64,8 @@ class Memory:
 
     def get(self, era: Era, organization_id: int, key: str) -> Answer | None:
         """Return the answer if it is kept, of this era, and has not expired."""
+        if not self._limit:
+            return None
         kept = self.find(era, organization_id, key)
         if kept is None:
             self._kept.discard((organization_id, key))
@@ -83,6 +86,8 @@ class Memory:
 
         From `expires` on, in seconds since the epoch, it is asked of Redis again.
         """
+        if not self._limit:
+            return
         self._kept.put(
             (organization_id, read.key),
             NearAnswer(era, answer._replace(outcome=Outcome.NEAR), expires),

@@ -23,6 +23,7 @@ from cache_service.coherence.lease import Lease
 from cache_service.coherence.memory import Memory, NearAnswer
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Load, Loaded, Observer, Read, Store, StoreUnavailableError
+from cache_service.coherence.question import Question
 from cache_service.coherence.tagged import Kept
 
 __all__ = ["Reader"]
@@ -45,6 +46,8 @@ class Reader:
         self._memory = memory
         self._lease = lease
         self._observer = observer
+        self.served = observer.answered
+        """Count an answer of the short way."""
         self._filler = filler
         self._expiry = expiry
         self._judging = Judging(store, expiry)
@@ -68,34 +71,34 @@ class Reader:
             kept.used = True
         return True
 
-    async def hit(self, organization_id: int, read: Read, load: Load) -> Answer | None:
+    async def hit(self, question: Question) -> Answer | None:
         """Return the answer if it is a hit, else None; None too if the store is away.
 
-        This is the short way for one entry: at most one round trip and nothing else; `load`
-        is for refreshing it behind. It counts nothing: whoever serves the answer says so by
-        `served`, and whoever finds that the entry is not all that is needed goes the long way.
+        This is the short way for one entry: at most one round trip and nothing else. It
+        counts nothing: whoever serves the answer says so by `served`, and whoever finds that
+        the entry is not all that is needed goes the long way.
         """
         era = self._lease.era()
         if era is None:
             return None
+        organization_id, read = question.organization_id, question.read
         answer = self._memory.get(era, organization_id, read.key)
         if answer is not None:
             return answer
+        marker = self._memory.marker()
         try:
-            found, (raw,) = await self._fetch(era, organization_id, (read,))
+            (raw,), nonces = await self._store.fetch(era, organization_id, question.keys, read.tags)
         except StoreUnavailableError:
             return None
-        entry = self._judging.hit(organization_id, read, raw, found)
-        if entry is None:
+        both = question.recall(era, raw, nonces) or self._judge(question, era, raw, nonces)
+        if both is None or both[0].expires_at <= self._expiry.time():
             return None
-        answer = answer_of(entry, Outcome.HIT)
-        if self._early(organization_id, read, entry, answer, found):
-            self._filler.behind(organization_id, (read,), load, found)
+        entry, answer = both
+        if self._early(organization_id, read, entry, answer, era, marker):
+            of_tag = dict(zip(read.tags, nonces, strict=True))
+            found = Found(era, marker, of_tag, {read.key: mark(raw)})
+            self._filler.behind(organization_id, (read,), question.load, found)
         return answer
-
-    def served(self, organization_id: int, query: str, outcome: Outcome) -> None:
-        """Count an answer of the short way."""
-        self._observer.answered(organization_id, query, outcome)
 
     async def read(
         self,
@@ -164,6 +167,14 @@ class Reader:
             answers.update(zip(missing, filled, strict=True))
         return [answers[position] for position in range(len(reads))]
 
+    def _judge(
+        self, question: Question, era: Era, raw: bytes | None, nonces: Sequence[bytes | None]
+    ) -> tuple[Entry, Answer] | None:
+        """Return the entry, if its guards are as they were, and its answer; to be recalled."""
+        organization_id, read = question.organization_id, question.read
+        entry = self._judging.fitting(era, organization_id, read, raw, nonces)
+        return None if entry is None else question.found(era, raw, nonces, entry)
+
     def _judged(  # noqa: PLR0917 - what was asked, and what was found
         self,
         organization_id: int,
@@ -182,7 +193,7 @@ class Reader:
                 entry = self._judging.hit(organization_id, read, raw, found, consistency)
             if entry is not None:
                 answer = answer_of(entry, Outcome.HIT)
-                early = self._early(organization_id, read, entry, answer, found)
+                early = self._early(organization_id, read, entry, answer, found.era, found.marker)
             else:
                 entry = self._judging.stale(organization_id, read, raw, found, consistency)
                 if entry is None:
@@ -205,14 +216,20 @@ class Reader:
         seen = dict(zip(keys, map(mark, raws), strict=True))
         return Found(era, marker, dict(zip(tags, guards, strict=True)), seen), raws
 
-    def _early(
-        self, organization_id: int, read: Read, entry: Entry, answer: Answer, found: Found
+    def _early(  # noqa: PLR0917 - what a hit is made of
+        self,
+        organization_id: int,
+        read: Read,
+        entry: Entry,
+        answer: Answer,
+        era: Era,
+        marker: int,
     ) -> bool:
         """Tell whether a hit is to be refreshed already; keep it in memory until it is."""
         refresh_at = self._expiry.refresh_at(entry)
         if refresh_at <= self._expiry.time():
             return True
-        self._memory.put(found.era, found.marker, organization_id, read, answer, refresh_at)
+        self._memory.put(era, marker, organization_id, read, answer, refresh_at)
         return False
 
     async def _fill(

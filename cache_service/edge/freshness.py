@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache, partial
 
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Answer, Outcome
@@ -11,18 +12,30 @@ from chairside.cache.v1 import types_pb2
 from service_kit.validation import Violations
 from service_kit.wire import bytes_field, varint_field
 
-__all__ = ["cache_info", "near_info", "outcome_of", "read_consistency", "source_of"]
+__all__ = [
+    "NOTES",
+    "cache_info",
+    "cached_info",
+    "outcome_of",
+    "read_consistency",
+    "source_of",
+]
+
+NOTES = {outcome: {"outcome": outcome.value} for outcome in Outcome}
+"""For the line in the access log of a call that was answered in one way."""
 
 _SOURCES = {
     Outcome.NEAR: types_pb2.SOURCE_NEAR,
     Outcome.HIT: types_pb2.SOURCE_REDIS,
     Outcome.STALE: types_pb2.SOURCE_REDIS,
 }
-_NEAR = varint_field(1, types_pb2.SOURCE_NEAR)
+_CACHED = {outcome: varint_field(1, source) for outcome, source in _SOURCES.items()}
 _DISTANCE = {outcome: distance for distance, outcome in enumerate(Outcome)}
 """Outcomes are declared from the nearest to the furthest."""
 _MILLISECONDS = [varint_field(2, millisecond * 1_000_000) for millisecond in range(1000)]
 """`nanos` of an age, serialised: a varint of five bytes costs as much as all the rest."""
+_seconds = lru_cache(maxsize=4096)(partial(varint_field, 1))
+"""`seconds` of an age, serialised; of an hour and more, so that most are remembered."""
 
 
 def read_consistency(violations: Violations, message: types_pb2.Consistency) -> Consistency:
@@ -70,13 +83,16 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
     return bytes_field(number, info + varint_field(3, stale))
 
 
-def near_info(number: int, filled_at: float, now: float) -> bytes:
-    """Serialise the `cache_info` of a response out of memory, its oldest part filled then."""
+def cached_info(number: int, outcome: Outcome, filled_at: float, now: float) -> bytes:
+    """Serialise the `cache_info` of a hit, near or not, its oldest part filled then."""
     age = _age(filled_at, now)
     # By hand, since a batch has many of them: none of it has more than 127 bytes.
-    return bytes((number << 3 | 2, len(age) + 4)) + _NEAR + bytes((0x12, len(age))) + age
+    return b"%c%c%b\x12%c%b" % (number << 3 | 2, len(age) + 4, _CACHED[outcome], len(age), age)
 
 
 def _age(filled_at: float, now: float) -> bytes:
-    seconds, milliseconds = divmod(max(0, int((now - filled_at) * 1000)), 1000)
-    return varint_field(1, seconds) + _MILLISECONDS[milliseconds]
+    # A clock may have been set back since.
+    seconds, milliseconds = (
+        divmod(int((now - filled_at) * 1000), 1000) if now > filled_at else (0, 0)
+    )
+    return _seconds(seconds) + _MILLISECONDS[milliseconds]

@@ -16,7 +16,7 @@ from cache_service.coherence.memory import NearAnswer
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.tagged import Kept
 from cache_service.edge.composed import Composed
-from cache_service.edge.freshness import near_info
+from cache_service.edge.freshness import cached_info
 from cache_service.edge.kinds import Kind
 from cache_service.queries.declare import CachedQuery
 from service_kit.callers import Caller
@@ -58,7 +58,7 @@ class NearResponses:
         self, reads: CachedReads, limit: int, clock: Clock, time: Callable[[], float]
     ) -> None:
         self._reads = reads
-        self._limit = limit
+        self.limit = limit
         self._clock = clock
         self._time = time
         self._near: OrderedDict[bytes, Near] = OrderedDict()
@@ -93,13 +93,12 @@ class NearResponses:
         """Count every entry of a response that was found just now, and return its bytes."""
         for query, key, answer in near.parts:
             self._reads.served(query, near.organization_id, key, answer)
-        return near.body + near_info(near.kind.cache_info, near.filled_at, self._time())
+        info = cached_info(near.kind.cache_info, Outcome.NEAR, near.filled_at, self._time())
+        return near.body + info
 
     def keep(self, kind: Kind, read: bytes, composed: Composed) -> None:
         """Keep a response for the next one, if memory keeps all that it was made of."""
-        if not self._limit or any(
-            part.answer.outcome not in _FROM_CACHE for part in composed.parts
-        ):
+        if not self.limit or any(part.answer.outcome not in _FROM_CACHE for part in composed.parts):
             return
         # The shop's clock may be another; taken after ours, so that nothing is served too long.
         now = self._time()
@@ -116,7 +115,7 @@ class NearResponses:
             parts.append((query, key, kept.value.answer))
             until = min(until, kept.value.expires)
             size += _OVERHEAD + len(answer.payload)
-        if size > self._limit * _LARGEST_SHARE:
+        if size > self.limit * _LARGEST_SHARE:
             return
         self._discard(read)
         self._near[read] = Near(
@@ -131,7 +130,7 @@ class NearResponses:
             size=size,
         )
         self.bytes += size
-        while self.bytes > self._limit:
+        while self.bytes > self.limit:
             self._discard(next(iter(self._near)))
 
     def _right(self, read: bytes, near: Near, now: float) -> bool:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from cache_service.coherence.outcome import Outcome
 from cache_service.edge.composed import Composed
-from cache_service.edge.freshness import cache_info, outcome_of
+from cache_service.edge.freshness import NOTES, cache_info, outcome_of
 from cache_service.edge.kinds import Kind
 from cache_service.edge.near import NearResponses
 from service_kit.callers import Caller
@@ -19,7 +19,6 @@ from service_kit.wire import bytes_field
 __all__ = ["Reads"]
 
 _Near = Callable[[bytes, Caller | None], tuple[bytes, Mapping[str, object]] | None]
-_NOTES = {"outcome": Outcome.NEAR.value}
 
 
 class Reads:
@@ -58,12 +57,12 @@ class Reads:
         return composed.body + cache_info(kind.cache_info, composed.answers, self._time())
 
     def _near(self, kind: Kind) -> _Near:
-        number, near = kind.number, self.near
+        number, near, notes = kind.number, self.near, NOTES[Outcome.NEAR]
 
         def answer(
             raw: bytes, caller: Caller | None = None
         ) -> tuple[bytes, Mapping[str, object]] | None:
             found = near.find(bytes_field(number, raw), caller)
-            return None if found is None else (near.serve(found), _NOTES)
+            return None if found is None else (near.serve(found), notes)
 
         return answer

@@ -50,10 +50,11 @@ def make_servicer(
     known = kinds(cached, clock)
     reads = Reads(known, near, time)
     declared = DeclaredReads(cached, clock)
+    plain_days = PlainDays(cached, near, known["get_availability"], clock, time)
     batches = Batches(reads, process, draining)
     return SimpleNamespace(
         **reads.methods(),
-        fast_GetAvailability=PlainDays(cached, reads, known["get_availability"], clock).hit,
+        fast_GetAvailability=plain_days.hit,
         near_BatchGet=batches.near,
         BatchGet=batches.batch_get,
         Lookup=batches.lookup,

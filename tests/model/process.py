@@ -15,6 +15,7 @@ from cache_service.coherence.keeper import Happening
 from cache_service.coherence.load_gate import LoadGate
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.ports import Loaded, Read
+from cache_service.coherence.question import Question
 from tests.model.clockwork import Loop, World
 from tests.model.postgres import NEWEST, Database
 from tests.model.primary import Primary
@@ -137,6 +138,7 @@ class Process:
         )
         self.relay = rules.relay(self.primary, self.invalidate, self.begin, telling.counts)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._questions: dict[Read, Question] = {}
 
     @property
     def running(self) -> bool:
@@ -189,7 +191,11 @@ class Process:
             if kept is not None and self.reader.keeps([kept]):
                 answer: Answer | None = kept.value.answer
             else:
-                answer = await self.reader.hit(ORGANIZATION, reads[0], load)
+                question = self._questions.get(reads[0])
+                if question is None:
+                    question = Question(ORGANIZATION, reads[0], load)
+                    self._questions[reads[0]] = question
+                answer = await self.reader.hit(question)
             if answer is not None:
                 self.reader.served(ORGANIZATION, reads[0].query, answer.outcome)
                 return [answer]

@@ -18,7 +18,7 @@ import hiredis
 from cache_service.coherence.ports import StoreUnavailableError
 from cache_service.coherence.waiting import retrieved
 from cache_service.stores.redis.address import Command, Locate
-from cache_service.stores.redis.wire import Wire, read_info
+from cache_service.stores.redis.wire import Wire, packed, read_info
 
 __all__ = ["MultiplexedConnection"]
 
@@ -103,22 +103,23 @@ class MultiplexedConnection:
     def post(self, *command: str | bytes | int) -> None:
         """Send one command and wait for nothing; it may be lost with the connection."""
         if self._wire is not None:
-            self._send(self._wire, command).add_done_callback(retrieved)
+            self.send(packed(command)).add_done_callback(retrieved)
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return its reply; an error reply is returned, not raised."""
+        return await self.send(packed(command))
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        """Send one command that is packed, and return what becomes of it, as `call` does."""
         wire = self._wire
         if wire is None:
             message = "not connected"
             raise StoreUnavailableError(message)
-        return await self._send(wire, command)
-
-    def _send(self, wire: Wire, command: Command) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._out:
             loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(command))  # type: ignore[arg-type]
+        self._out.append(command)
         wire.waiting.append(future)
         return future
 
@@ -204,7 +205,7 @@ class MultiplexedConnection:
         """Subscribe; the answers come as pushes, so that of a PING after them tells."""
         if self._channels and wire.transport is not None:
             command: Command = ("SSUBSCRIBE", *self._channels)
-            wire.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+            wire.transport.write(packed(command))
             await self._greet(wire, ("PING",))
             if len(wire.subscribed) != len(self._channels):
                 message = "SSUBSCRIBE refused"
@@ -215,7 +216,7 @@ class MultiplexedConnection:
         future: asyncio.Future[Any] = loop.create_future()
         wire.waiting.append(future)
         if wire.transport is not None:
-            wire.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+            wire.transport.write(packed(command))
         reply = await future
         if isinstance(reply, hiredis.ReplyError):
             message = f"{command[0]!s} refused: {reply}"

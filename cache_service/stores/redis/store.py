@@ -24,6 +24,7 @@ from cache_service.coherence.ports import (
     Taken,
     Wanted,
 )
+from cache_service.stores.redis.address import Command
 from cache_service.stores.redis.identity import shard_of
 from cache_service.stores.redis.scripts import (
     CLAIM,
@@ -35,6 +36,7 @@ from cache_service.stores.redis.scripts import (
     Script,
 )
 from cache_service.stores.redis.servers import Node, Servers, checked
+from cache_service.stores.redis.wire import packed
 
 __all__ = ["GUARD_LIFETIME_MS", "RedisStore"]
 
@@ -87,10 +89,13 @@ class RedisStore:
         self, era: Era, organization_id: int, keys: Sequence[str], tags: Sequence[str]
     ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
         """Return entries and guards in one round trip; what is missing is None."""
-        prefix = _prefix(era, organization_id)
-        names = [f"{prefix}entry:{key}" for key in keys]
-        names += [f"{prefix}guard:{tag}" for tag in tags]
-        reply = await self._run(era, organization_id, FETCH, names)
+        node, history = self.place(era, organization_id)
+        pack = _fetch_of_one if len(keys) == 1 else _fetch
+        command = pack(era, organization_id, history, tuple(keys), tuple(tags))
+        reply = await node.connection.send(command)
+        if type(reply) is not list:  # An error: perhaps the script is not known there.
+            rest = _all_of(era, organization_id, history, keys, tags)
+            reply = await self._told(reply, era, organization_id, FETCH, rest)
         return reply[: len(keys)], reply[len(keys) :]
 
     async def claim(self, era: Era, organization_id: int, tags: Sequence[str]) -> Sequence[bytes]:
@@ -195,6 +200,12 @@ class RedisStore:
         node, history = self.place(era, organization_id)
         rest = (len(keys), *keys, history, *arguments)
         reply = await node.connection.call("EVALSHA", script.digest, *rest)
+        return await self._told(reply, era, organization_id, script, rest)
+
+    async def _told(
+        self, reply: Any, era: Era, organization_id: int, script: Script, rest: Command
+    ) -> Any:
+        """Return the reply to a digest, or that to the text where the server forgot it."""
         if isinstance(reply, hiredis.ReplyError):
             if str(reply).startswith("NOSCRIPT"):
                 node, _ = self.place(era, organization_id)
@@ -207,3 +218,24 @@ class RedisStore:
 @lru_cache(maxsize=4096)
 def _prefix(era: Era, organization_id: int) -> str:
     return f"chairside:{{{organization_id}}}:{era.name}:"
+
+
+def _all_of(
+    era: Era, organization_id: int, history: str, keys: Sequence[str], tags: Sequence[str]
+) -> Command:
+    """Return the keys and arguments of a fetch."""
+    prefix = _prefix(era, organization_id)
+    names = [f"{prefix}entry:{key}" for key in keys]
+    names += [f"{prefix}guard:{tag}" for tag in tags]
+    return len(names), *names, history
+
+
+def _fetch(
+    era: Era, organization_id: int, history: str, keys: tuple[str, ...], tags: tuple[str, ...]
+) -> bytes:
+    rest = _all_of(era, organization_id, history, keys, tags)
+    return packed(("EVALSHA", FETCH.digest, *rest))
+
+
+_fetch_of_one = lru_cache(maxsize=4096)(_fetch)
+"""The same entry is asked for again and again, and its names take longer than its reply."""

@@ -11,8 +11,9 @@ from typing import Any, cast
 import hiredis
 
 from cache_service.coherence.ports import StoreUnavailableError
+from cache_service.stores.redis.address import Command
 
-__all__ = ["Wire", "read_info"]
+__all__ = ["Wire", "packed", "read_info"]
 
 
 class Wire(asyncio.Protocol):
@@ -93,6 +94,12 @@ class Wire(asyncio.Protocol):
         for future in islice(self.waiting, last - self._answered):
             if not future.done():
                 future.set_exception(StoreUnavailableError("no answer in time"))
+
+
+def packed(command: Command) -> bytes:
+    """Return a command as it goes over the wire."""
+    whole: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
+    return whole
 
 
 def read_info(reply: bytes) -> dict[str, str]:

@@ -23,6 +23,7 @@ from cache_service.coherence.ports import (
     Wanted,
 )
 from cache_service.coherence.pushes import Pushes
+from cache_service.coherence.question import Question
 from cache_service.coherence.reader import Reader
 
 __all__ = [
@@ -251,6 +252,7 @@ class World:
         self.time = 1000.0
         self.lease = Lease(lambda: self.time)
         self.renew()
+        self._questions: dict[Read, Question] = {}
         self._make(0)
 
     def keep_in_memory(self) -> None:
@@ -286,7 +288,10 @@ class World:
 
     async def hit(self, read: Read) -> Answer | None:
         """Read by the short way."""
-        return await self.reader.hit(ORGANIZATION, read, self.facts.load(read))
+        question = self._questions.get(read)
+        if question is None:
+            question = self._questions[read] = Question(ORGANIZATION, read, self.facts.load(read))
+        return await self.reader.hit(question)
 
     async def change(self, *tags: str) -> None:
         """Change facts in the database, invalidate, and be acknowledged."""

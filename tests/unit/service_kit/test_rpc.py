@@ -41,12 +41,11 @@ class Servicer:
         return (b"near", {"outcome": "near"}) if raw == b"\x08\x05" else None
 
     async def fast_GetSchedule(
-        self, raw: bytes, context: calls.Context, _caller: object
-    ) -> bytes | None:
+        self, raw: bytes, _caller: object
+    ) -> tuple[bytes, dict[str, object]] | None:
         """Answer for shop 1, fail for shop 2, leave the rest to the slow path."""
         if raw == b"\x08\x01":
-            calls.annotate(context, outcome="hit")
-            return b"fast"
+            return b"fast", {"outcome": "hit"}
         if raw == b"\x08\x02":
             raise RuntimeError(SECRET)
         return None
