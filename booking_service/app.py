@@ -17,8 +17,9 @@ from booking_service.edge.rights import RIGHTS
 from booking_service.edge.servicer import BookingServicer
 from booking_service.postgres.engine import make_engine
 from booking_service.postgres.outbox import OutboxCleaner
-from booking_service.postgres.unit_of_work import UnitsOfWork
+from booking_service.postgres.unit_of_work import UnitOfWork, UnitsOfWork
 from booking_service.settings import Settings
+from booking_service.tracing import TracedGateway, TracedUnit
 from booking_service.use_cases import idempotency
 from booking_service.use_cases.mutations import Mutations
 from booking_service.use_cases.ports import Units
@@ -26,10 +27,12 @@ from booking_service.use_cases.reading import Reads
 from booking_service.use_cases.transaction import Transaction
 from cache_service.client import CacheClient
 from chairside.booking.v1 import booking_service_pb2
+from service_kit.calls import forwarded
 from service_kit.clock import Clock
 from service_kit.errors import ServiceError
 from service_kit.postgres import collect_pools
 from service_kit.process import Application, Runtime
+from service_kit.tracing import traced
 
 __all__ = ["SERVICE", "build"]
 
@@ -42,12 +45,14 @@ _FAULTS = (SQLAlchemyError, OSError, ServiceError)
 
 async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
     """Build the service; what must be closed enters the stack, in the order of need."""
+    tracing = runtime.tracing
     client = await stack.enter_async_context(
         CacheClient(
             settings.cache_target,
             near_bytes=settings.near_bytes,
             tls=settings.cache_tls,
             token="" if settings.cache_token is None else settings.cache_token.get_secret_value(),
+            metadata=forwarded if tracing is None else tracing.headers,
         )
     )
     engines = {
@@ -62,10 +67,13 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     }
     for engine in engines.values():
         stack.push_async_callback(engine.dispose)
+        if tracing is not None:
+            tracing.follow(engine)
     runtime.metrics.add(partial(collect_pools, engines))
     cleaner = await stack.enter_async_context(OutboxCleaner(engines["outbox"]))
-    units = UnitsOfWork(engines["calls"], cleaner.applied)
-    tokens, gateway = CacheTokens(), CacheGateway(client)
+    unit = traced(UnitOfWork, TracedUnit, tracing)
+    units = UnitsOfWork(engines["calls"], cleaner.applied, unit)
+    tokens, gateway = CacheTokens(), traced(CacheGateway, TracedGateway, tracing)(client)
     runtime.metrics.add(gateway.collect)
     mutations = Mutations(
         units=units,

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
 from secrets import randbelow
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -32,6 +33,7 @@ from cache_service.settings import Settings
 from cache_service.stores.authority import PostgresAuthority
 from cache_service.stores.redis.urls import tls_of
 from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
+from cache_service.telemetry.tracing import TracedPrimary
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.calls import deadline
 from service_kit.clock import elapsed
@@ -39,6 +41,11 @@ from service_kit.postgres import collect_pools
 from service_kit.process import Application, Runtime
 from service_kit.settings import SettingsError
 from service_kit.tls import TlsError, TlsFiles
+from service_kit.tracing import traced
+
+if TYPE_CHECKING:
+    # At run time only where it is wanted, by open_tracing.
+    from service_kit.otel import Tracing
 
 __all__ = ["build", "check"]
 
@@ -80,10 +87,12 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     check(settings)
     counts = Counts()
     runtime.metrics.add(counts.collect)
-    engines = _Engines(settings, stack)
+    engines = _Engines(settings, stack, runtime.tracing)
     runtime.metrics.add(partial(collect_pools, engines.made))
     loads = engines.make("loads", settings.load_pool, SNAPSHOTS)
-    primary = Primary(loads, engines.make("relay", _RELAY_POOL, STATEMENTS), runtime.clock)
+    primary = traced(Primary, TracedPrimary, runtime.tracing)(
+        loads, engines.make("relay", _RELAY_POOL, STATEMENTS), runtime.clock
+    )
     gate = LoadGate(
         settings.load_pool,
         share=max(1, settings.load_pool - _LEFT_TO_OTHERS),
@@ -100,6 +109,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         ),
         gate=gate,
         counts=counts,
+        tracing=runtime.tracing,
     )
     runtime.metrics.add(partial(collect_loads, gate, cache.filler))
     auditor = _auditor(
@@ -186,8 +196,9 @@ def _auditor(
 class _Engines:
     """Makes pools of their own, so that none can starve another, and has them closed."""
 
-    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, stack: AsyncExitStack, tracing: Tracing | None) -> None:
         self._settings = settings
+        self._tracing = tracing
         self._stack = stack
         self.made: dict[str, AsyncEngine] = {}
 
@@ -203,6 +214,8 @@ class _Engines:
         )
         self._stack.push_async_callback(engine.dispose)
         self.made[name] = engine
+        if self._tracing is not None:
+            self._tracing.follow(engine)
         return engine
 
 

@@ -9,6 +9,7 @@ import time
 import uuid
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -31,8 +32,14 @@ from cache_service.stores.redis.servers import Connect, Servers
 from cache_service.stores.redis.store import RedisStore
 from cache_service.stores.redis.urls import servers_of
 from cache_service.telemetry.counts import Counts
+from cache_service.telemetry.tracing import TracedInvalidator, TracedStore
 from service_kit.calls import deadline
 from service_kit.clock import elapsed
+from service_kit.tracing import traced
+
+if TYPE_CHECKING:
+    # At run time only where it is wanted, by open_tracing.
+    from service_kit.otel import Tracing
 
 __all__ = ["CoherentCache", "open_cache"]
 
@@ -74,6 +81,7 @@ async def open_cache(
     looks: Authority,
     gate: LoadGate,
     counts: Counts,
+    tracing: Tracing | None = None,
 ) -> CoherentCache:
     """Connect and put together; nothing is served from it until its keeper runs.
 
@@ -112,7 +120,7 @@ async def open_cache(
 
     connect = Connect(publisher, settings.redis_timeout, hear)
     servers = servers_of(settings.redis_url, connect, changed)
-    store = RedisStore(servers, os.urandom, settings.compress_above)
+    store = traced(RedisStore, TracedStore, tracing)(servers, os.urandom, settings.compress_above)
     await servers.open()
     stack.push_async_callback(servers.close)
     filler = Filler(store, memory, counts, gate, expiry, pushes, deadline)
@@ -129,7 +137,7 @@ async def open_cache(
         clock=elapsed,
         sleep=asyncio.sleep,
     )
-    invalidator = Invalidator(
+    invalidator = traced(Invalidator, TracedInvalidator, tracing)(
         store=store,
         authority=looks,
         lease=lease,

@@ -10,6 +10,7 @@ batch of 1,000 lines then takes 0.4 ms of the thread in place of 0.1.)
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -25,11 +26,15 @@ __all__ = ["AccessLog", "Call", "standard_output"]
 
 _INTERVAL = 0.1
 _MOST_PENDING = 50_000
+# The W3C's: version, trace, span, flags; a later version may have more behind. No zeros.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?![^-])"
+)
 
 
-Call = tuple[float, str, int, float, str, Mapping[str, object] | None]
+Call = tuple[float, str, int, float, str, str, Mapping[str, object] | None]
 """One finished call: when it ended (seconds since 1970), /package.Service/Method, its code, how
-many seconds it took, the caller's x-request-id (empty if none), and notes.
+many seconds it took, the caller's x-request-id and traceparent (empty if none), and notes.
 
 A plain tuple, since every call makes one.
 """
@@ -113,9 +118,11 @@ def _chunks(lines: Iterable[str]) -> Iterator[bytes]:
 
 def _line(call: Call) -> str:
     # By hand: json.dumps of the whole costs three times as much.
-    ended, path, code, seconds, request_id, notes = call
+    ended, path, code, seconds, request_id, traceparent, notes = call
     second = int(ended)
     more = f', "request_id": {_text(request_id)}' if request_id else ""
+    if traceparent and (found := _TRACEPARENT.match(traceparent)):
+        more += f', "trace_id": "{found[1]}"'
     if notes:
         for key, value in notes.items():
             more += f', "{key}": {value if type(value) is int else _text(str(value))}'

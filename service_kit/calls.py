@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -15,12 +15,22 @@ from service_kit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from service_kit.leftovers import Leftovers
 from service_kit.metrics import CallCounter, Metrics
 
-__all__ = ["Calls", "Context", "Metadata", "annotate", "deadline", "remaining"]
+__all__ = [
+    "Calls",
+    "Context",
+    "Metadata",
+    "annotate",
+    "deadline",
+    "forwarded",
+    "noted",
+    "remaining",
+]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Metadata = Sequence[tuple[str, str | bytes]]
 """Of a call, as its client sent it: keys in lower case, bytes where the key ends in -bin."""
 _Unary = Callable[[Any, Context], Awaitable[Any]]
+C = TypeVar("C")
 
 _DEFAULT_DEADLINE = 10.0
 _MAX_DEADLINE = 30.0
@@ -28,6 +38,10 @@ _MAX_DEADLINE = 30.0
 # On the event loop's clock; set for calls that took the slow path.
 _deadline: ContextVar[float] = ContextVar("deadline")
 _notes: ContextVar[dict[str, object]] = ContextVar("notes")
+_metadata: ContextVar[Metadata] = ContextVar("metadata", default=())
+
+_REQUEST_ID, _TRACEPARENT = "x-request-id", "traceparent"
+_PASSED_ON = frozenset({_REQUEST_ID, _TRACEPARENT, "tracestate"})
 
 
 def remaining(context: Context, margin: float = 0.0) -> float:
@@ -55,6 +69,19 @@ def annotate(_context: Context, **fields: object) -> None:
         notes.update(fields)
 
 
+def noted() -> Mapping[str, object] | None:
+    """Return what was annotated of the call at hand; None if nothing was."""
+    return _notes.get(None)
+
+
+def forwarded() -> list[tuple[str, str]]:
+    """Return what the call at hand passes on to those it makes: whose request and trace it is.
+
+    Nothing outside of a call.
+    """
+    return [(key, str(value)) for key, value in _metadata.get() if key in _PASSED_ON]
+
+
 class Calls:
     """Know what is common to the calls of a process: metrics, log, limits (in seconds, calls)."""
 
@@ -75,6 +102,10 @@ class Calls:
         self.leftovers = Leftovers()
         self.refused = 0
         self._draining = False
+
+    def served(self, _path: str, call: type[C]) -> type[C]:
+        """Return what makes the calls of a method: `call` itself, unless something is added."""
+        return call
 
     def drain(self) -> None:
         """Refuse every call from now on; those that are open go on."""
@@ -104,15 +135,20 @@ class Calls:
         self.metrics.open_calls -= 1
         seconds = time.perf_counter() - started
         counter.count(code, seconds)
-        request_id = ""
+        request_id = traceparent = ""
         for key, value in metadata:
-            if key == "x-request-id":
+            if key == _REQUEST_ID:
                 request_id = str(value)[:128]
+            elif key == _TRACEPARENT:
+                traceparent = str(value)
         notes = _notes.get(None) if notes is None else notes
-        self.access_log.add((time.time(), path, code, seconds, request_id, notes))
+        self.access_log.add((time.time(), path, code, seconds, request_id, traceparent, notes))
 
-    async def within_deadline(self, handler: _Unary, request: Message, context: Context) -> Any:  # noqa: ANN401 - message or bytes
+    async def within_deadline(
+        self, handler: _Unary, request: Message, context: Context, metadata: Metadata
+    ) -> Any:  # noqa: ANN401 - message or bytes
         """Await the handler, at most until the deadline or its cap."""
+        _metadata.set(metadata)
         now = asyncio.get_running_loop().time()
         left: float | None = context.time_remaining()
         if left is not None and left <= self.max_deadline:

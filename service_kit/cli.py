@@ -22,6 +22,7 @@ from service_kit.settings import (
     socket_path,
 )
 from service_kit.supervisor import cores, supervise
+from service_kit.tracing import traces_wanted
 
 __all__ = ["read_settings", "service_cli", "supervised_cli"]
 
@@ -38,6 +39,7 @@ def read_settings(cls: type[T], further: Callable[[T], None] = lambda _settings:
     try:
         settings = load(cls, os.environ)
         further(settings)
+        traces_wanted(os.environ)
     except SettingsError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from None

@@ -5,13 +5,15 @@ SIGTERM or SIGINT on; then calls in flight may end within the grace, streams end
 themselves (`Runtime.draining`), and the logs are flushed.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -35,6 +37,11 @@ from service_kit.metrics import Metrics, collect_process
 from service_kit.rpc import register
 from service_kit.settings import ProcessSettings, SettingsError, describe
 from service_kit.starting import StartError, before, open_callers, open_metrics, stop_signal
+from service_kit.tracing import open_tracing
+
+if TYPE_CHECKING:
+    # Made at run time only where it is wanted, by open_tracing.
+    from service_kit.otel import Tracing
 
 __all__ = ["Application", "Runtime", "StartError", "run", "run_worker", "serve", "server_options"]
 
@@ -45,11 +52,15 @@ _TURN_AWAY_SECONDS, _QUIET_SECONDS = 1.0, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What an application is built with. `draining` is set when streams must end."""
+    """What an application is built with. `draining` is set when streams must end.
+
+    `tracing` is None unless calls are traced.
+    """
 
     clock: Clock
     metrics: Metrics
     draining: asyncio.Event
+    tracing: Tracing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,11 @@ async def serve(
         stream = standard_output() if settings.access_log else None
         access_log = await stack.enter_async_context(AccessLog(stream))
         metrics.add(lambda: (LOOP_LAG.of(late), LINES_DROPPED.of(access_log.dropped)))
-        runtime = Runtime(SystemClock(settings.clock_start), metrics, asyncio.Event())
+        tracing = await stack.enter_async_context(open_tracing(f"chairside-{name}", os.environ))
+        clock = SystemClock(settings.clock_start)
+        runtime = Runtime(clock, metrics, asyncio.Event(), tracing)
         application = await build(stack, runtime)
-        calls = Calls(
+        calls = (Calls if tracing is None else tracing.calls)(
             metrics,
             access_log,
             default_deadline=settings.default_deadline,

@@ -72,7 +72,7 @@ def register(
         handler = getattr(servicer, method.name, None)
         guard = None if access is None else access.guard(method)
         if method.server_streaming:
-            methods[path] = _stream(
+            made = _stream(
                 path,
                 read=partial(_all_parsed if method.client_streaming else _parsed, parse),
                 many=method.client_streaming,
@@ -82,7 +82,7 @@ def register(
                 guard=guard,
             )
         else:
-            methods[path] = _unary(
+            made = _unary(
                 path,
                 parse=parse,
                 near=getattr(servicer, f"near_{method.name}", None),
@@ -92,6 +92,7 @@ def register(
                 counter=counter,
                 guard=guard,
             )
+        methods[path] = calls.served(path, made)
     server.add_generic_rpc_handlers((_Methods(methods),))
 
 
@@ -160,7 +161,9 @@ def _unary(
                 request = _parsed(parse, raw)
                 if guard is not None and caller is not None:
                     guard.judge(caller, request, context)
-                return _sendable(await calls.within_deadline(handler, request, context))
+                return _sendable(
+                    await calls.within_deadline(handler, request, context, self.metadata)
+                )
             except asyncio.CancelledError:
                 code = _cancel_code(context)
                 raise

@@ -118,14 +118,18 @@ class UnitsOfWork:
     """Open transactions on the engine's connections.
 
     `applied` gives the transactions whose events this process knows to be applied although
-    they are not deleted yet.
+    they are not deleted yet; `unit` is what is made of a connection.
     """
 
     def __init__(
-        self, engine: AsyncEngine, applied: Callable[[], Collection[int]] = frozenset
+        self,
+        engine: AsyncEngine,
+        applied: Callable[[], Collection[int]] = frozenset,
+        unit: type[UnitOfWork] = UnitOfWork,
     ) -> None:
         self._engine = engine
         self._applied = applied
+        self._unit = unit
 
     def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open one when entered; on leaving, roll back what was not committed.
@@ -143,7 +147,7 @@ class UnitsOfWork:
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _unavailable() from error
         try:
-            yield UnitOfWork(connection, self._applied)
+            yield self._unit(connection, self._applied)
         except asyncpg.InternalClientError as error:
             raise _unavailable() from error
         finally:

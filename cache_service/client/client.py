@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -46,6 +46,8 @@ class CacheClient:
 
     With `tls` it connects so, and takes files that are renewed; raises TlsError if they cannot
     be used now. `token` says who it is, where the service tells its callers apart.
+    `metadata` gives what each call is sent with besides, as an x-request-id and a traceparent:
+    reads that go out as one have that of the first of them.
 
     Answers are for reading only: what the client answers itself is shared by all who asked
     within the same hundredth of a second. Copy one before you change it.
@@ -61,9 +63,10 @@ class CacheClient:
         near_ttl: float = 5.0,
         tls: TlsFiles | None = None,
         token: str = "",
+        metadata: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
         self._timeout = timeout
-        self._link = Link(target, tls=tls, token=token, clock=elapsed)
+        self._link = Link(target, tls=tls, token=token, metadata=metadata, clock=elapsed)
         self._calls = Calls(self._link, sleep=asyncio.sleep, jitter=random.random)
         self._tokens = Tokens(elapsed)
         self._near = Near(near_bytes, lease=near_lease, ttl=near_ttl, clock=elapsed)

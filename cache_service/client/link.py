@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,17 +30,25 @@ _WATCH = f"/{pb.DESCRIPTOR.services_by_name['CacheService'].full_name}/Watch"
 class Link:
     """A channel that is made anew when the files of its TLS are renewed; calls under way go on.
 
-    `clock` gives seconds that only go forward. Raises TlsError if the files cannot be used.
+    `metadata` gives what each call is sent with, besides the token. `clock` gives seconds that
+    only go forward. Raises TlsError if the files cannot be used.
     """
 
     def __init__(
-        self, target: str, *, tls: TlsFiles | None, token: str, clock: Callable[[], float]
+        self,
+        target: str,
+        *,
+        tls: TlsFiles | None,
+        token: str,
+        metadata: Callable[[], Sequence[tuple[str, str]]],
+        clock: Callable[[], float],
     ) -> None:
         self._target = target
         self._tls = tls
         self._clock = clock
         self._looked_at = clock()
-        self._metadata = [("authorization", f"Bearer {token}")] if token else None
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._passed_on = metadata
         self._methods: dict[str, Any] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._channel = self._made(None if tls is None else tls.read().channel())
@@ -73,7 +81,8 @@ class Link:
         if method is None:
             method = self._methods[path] = self._channel.unary_unary(path)
         call: grpc.aio.UnaryUnaryCall[bytes, bytes]
-        call = method(request, timeout=timeout, metadata=self._metadata)
+        metadata = (*self._metadata, *self._passed_on())
+        call = method(request, timeout=timeout, metadata=metadata)
         return call
 
     def _look(self) -> None:

@@ -73,7 +73,7 @@ async def test_renewed_files_are_taken_and_calls_under_way_go_on(tmp_path: Path)
     servicer = Servicer()
     files = TlsFiles(one.certificate, one.key, server.ca)
     async with serve(servicer, server, one.ca) as address:
-        link = Link(address, tls=files, token="secret", clock=lambda: now)  # noqa: S106
+        link = Link(address, tls=files, token="secret", metadata=tuple, clock=lambda: now)  # noqa: S106
         ask = link.unary_unary(PATH)
         await ask(b"", timeout=20)
         waiting = asyncio.ensure_future(

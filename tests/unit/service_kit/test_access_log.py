@@ -23,7 +23,7 @@ class _Slow(BytesIO):
 
 
 def _call(path: str) -> Call:
-    return (0.0, path, 0, 0.001, "", None)
+    return (0.0, path, 0, 0.001, "", "", None)
 
 
 async def test_a_log_that_ends_waits_for_the_batch_on_its_way() -> None:

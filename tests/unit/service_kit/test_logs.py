@@ -32,7 +32,7 @@ async def main(name, chunks):
     async with AccessLog(standard_output()) as calls:
         for batch in range({_BATCHES}):
             for number in range({_CALLS}):
-                calls.add((0.5, "/a.B/" + name, 0, 0.1, "x" * (number % 120), None))
+                calls.add((0.5, "/a.B/" + name, 0, 0.1, "x" * (number % 120), "", None))
             # The batch is written by a thread while the events are by this one.
             writing = asyncio.to_thread(calls._write, calls._take())
             task = asyncio.ensure_future(writing)

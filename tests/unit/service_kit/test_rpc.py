@@ -237,6 +237,27 @@ async def test_the_log_has_the_callers_request_id_as_text_only() -> None:
     assert [line["code"] for line in lines] == ["OK"] * 3
 
 
+async def test_the_log_has_the_trace_of_the_call_if_it_is_one() -> None:
+    """The trace id of a W3C traceparent; nothing of what is none."""
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    sent = [
+        f"00-{trace}-{span}-01",
+        f"cc-{trace}-{span}-01-what.a.later.version.adds",
+        f"00-{trace}-{span}-01x",
+        f"ff-{trace}-{span}-01",
+        f"00-{'0' * 32}-{span}-01",
+        f"00-{trace.upper()}-{span}-01",
+        'nonsense", "code": "FORGED',
+    ]
+    async with serve_here(Servicer()) as served:
+        call = served.channel.unary_unary(f"/{SERVICE.full_name}/GetSchedule")
+        for traceparent in sent:
+            await call(b"\x08\x01", metadata=(("traceparent", traceparent),))
+    lines = [json.loads(line) for line in served.log.getvalue().splitlines()]
+    assert [line.get("trace_id") for line in lines] == [trace, trace, *[None] * 5]
+    assert [line["code"] for line in lines] == ["OK"] * len(sent)
+
+
 async def test_streams_pass_the_same_boundary() -> None:
     """Messages before an error arrive; its text does not."""
     async with serve_here(Servicer()) as served:
