@@ -1,7 +1,8 @@
-"""`python -m cache_service`: serve, check-config, audit, new-epoch."""
+"""`python -m cache_service`: serve, check-config, audit, new-epoch, top."""
 
 import asyncio
 import json
+import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -13,6 +14,7 @@ from cache_service.app import build, check
 from cache_service.commands.audit import run_audit
 from cache_service.commands.new_epoch import run_new_epoch
 from cache_service.commands.tools import CommandError
+from cache_service.commands.top import run_top, show_once
 from cache_service.settings import Settings
 from cache_service.telemetry.measures import OVER_WORKERS
 from service_kit.cli import read_settings, supervised_cli
@@ -53,13 +55,42 @@ def new_epoch() -> None:
     _run(run_new_epoch(_settings(), typer.echo))
 
 
+@cli.command()
+def top(
+    *,
+    target: Annotated[
+        str,
+        typer.Option(envvar="CHAIRSIDE_CACHE_METRICS_LISTEN", help="Of the metrics, as host:port."),
+    ] = Settings.model_fields["metrics_listen"].default,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two pictures.")] = 2.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one picture, of all time since the start.")
+    ] = False,
+) -> None:
+    """Show a running service in the terminal: its parts' health, hits, rates, times, loads."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    try:
+        if once:
+            show_once(target, console, time.time)
+        else:
+            run_top(target, console, every, time.time, time.sleep)
+    except CommandError as error:
+        raise _failed(error) from None
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command to its end; exit 2 with a line if it cannot do what it should."""
     try:
         return asyncio.run(work)
     except CommandError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
+        raise _failed(error) from None
+
+
+def _failed(error: CommandError) -> typer.Exit:
+    typer.echo(error, err=True)
+    return typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""`python -m cache_service top`, of real processes."""
+
+import asyncio
+import re
+import sys
+import time
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from cache_service.commands.scraped import scrape
+from cache_service.commands.tools import CommandError
+from cache_service.commands.top import run_top, show_once
+from devstack.children import free_port
+from devstack.services import environment
+from tests.e2e.programs import Ran, grpcurl, run
+from tests.support.stack import System
+
+READ = "chairside.cache.v1.CacheService/ListBarbers"
+
+
+async def top(*arguments: str, **variables: str) -> Ran:
+    """Run it."""
+    command = [sys.executable, "-m", "cache_service", "top", *arguments]
+    return await run(command, environment({**variables, "COLUMNS": "120"}))
+
+
+async def test_once_shows_parts_calls_and_queries(town: System) -> None:
+    """Health of each part; of calls and loads what was counted since the start."""
+    for _ in range(5):
+        (await grpcurl(town.cache.address, READ, data={"organization_id": 1})).json()
+    listen = f"0.0.0.0:{town.cache.metrics_port}"
+    shown = await top("--once", CHAIRSIDE_CACHE_METRICS_LISTEN=listen)
+    assert shown.code == 0, shown.err
+    rows = dict(re.findall(r"│ ([\w ]+?) +│ (.+?) +│$", shown.out, re.MULTILINE))
+    assert rows["lease"] == "held: hits are served"
+    assert rows["redis"].startswith("connected")
+    assert rows["auditor"].split()[0].isdigit()
+    assert rows["workers"].startswith("2 run, 0 silent")
+    assert {"relay", "loads", "memory", "event loop", "pool loads", "pool lease"} <= rows.keys()
+    assert re.search(r"│ ListBarbers +│ +[\d.,e-]+ │ +0\.0% │ +[\d.]+ (µ|m)?s", shown.out)
+    assert re.search(r"│ barbers +│ +[\d.]+% │", shown.out)
+    assert re.search(r"Reads: [\d.]+% hits", shown.out)
+
+
+async def test_of_the_booking_service_it_shows_what_that_has(town: System) -> None:
+    """Its pools and calls, and nothing of a cache."""
+    output = StringIO()
+    target = f"127.0.0.1:{town.booking.metrics_port}"
+    await asyncio.to_thread(show_once, target, Console(file=output, width=120), time.time)
+    assert "pool calls" in output.getvalue()
+    assert "lease" not in output.getvalue()
+
+
+async def test_it_goes_on_until_it_is_interrupted(town: System) -> None:
+    """Pictures of the time in between follow that of all time."""
+    output = StringIO()
+    turns = 0
+
+    def pause(seconds: float) -> None:
+        nonlocal turns
+        assert seconds == 0.5
+        turns += 1
+        if turns == 3:
+            raise KeyboardInterrupt
+
+    console = Console(file=output, force_terminal=True, width=120, height=80)
+    target = f"127.0.0.1:{town.cache.metrics_port}"
+    with pytest.raises(KeyboardInterrupt):
+        await asyncio.to_thread(run_top, target, console, 0.5, time.time, pause)
+    assert output.getvalue().count("held: hits are served") == 3
+
+
+async def test_where_nothing_or_something_else_answers_there_is_one_line(town: System) -> None:
+    """And the exit code 2."""
+    nothing = f"127.0.0.1:{free_port()}"
+    ran = await top("--once", "--target", nothing)
+    assert ran.code == 2
+    assert ran.err.startswith(f"{nothing}: nothing answers: ")
+    assert ran.err.count("\n") == 1
+    other = town.cache.address  # which speaks gRPC
+    with pytest.raises(CommandError, match=re.escape(other)):
+        await asyncio.to_thread(scrape, other, time.time())
