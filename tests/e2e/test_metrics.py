@@ -14,7 +14,7 @@ from cache_service.telemetry.measures import CACHE
 from service_kit.common_measures import COMMON, WORKERS
 from service_kit.measures import Measure
 from service_kit.version import VERSION
-from tests.e2e.programs import ROOT, scrape
+from tests.e2e.programs import ROOT, grpcurl, scrape
 from tests.support.stack import System
 
 PAGE = (ROOT / "docs/metrics.md").read_text()
@@ -109,6 +109,37 @@ async def test_every_pool_is_told_and_stays_within_its_limit(town: System) -> No
     assert limits.keys() <= {"calls", "outbox", "loads", "looks", "lease", "relay"}
     assert all(f"`{name}`" in PAGE for name in limits)
     assert all(0 <= used[name] <= limits[name] for name in limits)
+
+
+async def test_what_takes_time_is_timed_as_often_as_it_is_counted(town: System) -> None:
+    """Invalidations, relayed events and calls; and each load, of one entry here, once."""
+    asked = "chairside.cache.v1.CacheService/GetSchedule"
+    for barber in (1, 2):
+        read = {
+            "organization_id": 1,
+            "barber_id": barber,
+            "consistency": {"fully_consistent": True},
+        }
+        (await grpcurl(town.cache.address, asked, data=read)).json()
+    found = await exported(town)
+
+    def values(name: str, suffix: str, **labels: str) -> float:
+        samples = found[name].samples
+        return sum(
+            one.value
+            for one in samples
+            if one.name == name.removesuffix("_total") + suffix
+            and labels.items() <= one.labels.items()
+        )
+
+    invalidations = values("chairside_cache_invalidations_total", "_total")
+    relayed = values("chairside_cache_relayed_events_total", "_total")
+    assert min(invalidations, relayed) > 0
+    assert values("chairside_cache_invalidation_seconds", "_count") == invalidations
+    assert values("chairside_cache_relay_delay_seconds", "_count") == relayed
+    schedule = {"query": "schedule"}
+    bypassed = values("chairside_cache_reads_total", "_total", **schedule, outcome="bypass")
+    assert 2 <= bypassed <= values("chairside_cache_load_seconds", "_count", **schedule)
 
 
 def test_other_pages_name_no_metric_that_there_is_not() -> None:
