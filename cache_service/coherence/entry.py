@@ -5,9 +5,8 @@ since the epoch (8), time to live (4) and time that the load took (4) in seconds
 key (2), nonces (2, in nonces) and snapshot (4), then key, nonces (16 each, in the order of
 the query's tags), snapshot and payload. Another magic says that
 the payload alone is compressed.
-The times tell ages and when to refresh; they take no part in correctness. The magic is the
-version of the payloads, too: whoever changes the layout of one raises it, and older entries
-are misses.
+The times tell ages and when to refresh; they take no part in correctness. Whoever changes this
+layout raises the magic, and entries of others are misses; a payload's own version is in its key.
 """
 
 from __future__ import annotations

@@ -96,6 +96,10 @@ class CachedQuery(Generic[A]):
     added by the protocol. `seen(payload, now)` gives what a reader at that time sees of a
     payload from which the loader leaves what is past for good; of a query without it, two
     loads of the same data are the same bytes.
+
+    `version` is of what a payload says and how it is laid out. It is part of the key: beside
+    processes of another version, or after one, a payload is read only by who would have made
+    the same. Whoever changes what a loader makes of the same data raises it.
     """
 
     name: str
@@ -105,10 +109,16 @@ class CachedQuery(Generic[A]):
     load: Loader[A]
     rpc: Rpc[A] | None = None
     seen: Seen | None = None
+    version: int = 1
 
     def key(self, arguments: A) -> str:
         """Return the readable key, e.g. `availability:barber:7:service:3:date:2018-05-24`."""
-        return write_key(self.prefix, arguments)
+        return write_key(self._versioned, arguments)
+
+    @property
+    def _versioned(self) -> str:
+        """What its keys begin with: `availability`, then `availability.2`, and so on."""
+        return self.prefix if self.version == 1 else f"{self.prefix}.{self.version}"
 
     @property
     def kind(self) -> type[A]:
@@ -117,7 +127,7 @@ class CachedQuery(Generic[A]):
 
     def parse(self, organization_id: int, key: str) -> A | None:
         """Return the arguments of which a key was made; None if it is not one of this query's."""
-        return cast("A | None", read_key(self.prefix, self.kind, organization_id, key))
+        return cast("A | None", read_key(self._versioned, self.kind, organization_id, key))
 
     def same(self, one: bytes, other: bytes, now: datetime) -> bool:
         """Tell whether two payloads of the same arguments say the same to a reader at `now`."""
@@ -140,9 +150,10 @@ def _decorator(
     tags: Callable[[A], tuple[str, ...]],
     rpc: Rpc[A] | None,
     *,
+    version: int,
     seen: Seen | None = None,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
-    return lambda load: CachedQuery(name, prefix, ttl, tags, load, rpc, seen)
+    return lambda load: CachedQuery(name, prefix, ttl, tags, load, rpc, seen, version)
 
 
 def cache_result(
@@ -152,9 +163,10 @@ def cache_result(
     ttl: timedelta = timedelta(minutes=5),
     rpc: Rpc[A] | None = None,
     seen: Seen | None = None,
+    version: int = 1,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
     """Declare any cached read; its key begins with its name."""
-    return _decorator(name, name, ttl, tags, rpc, seen=seen)
+    return _decorator(name, name, ttl, tags, rpc, version=version, seen=seen)
 
 
 def cache_analytics(
@@ -163,9 +175,10 @@ def cache_analytics(
     tags: Callable[[A], tuple[str, ...]],
     ttl: timedelta = timedelta(minutes=15),
     rpc: Rpc[A] | None = None,
+    version: int = 1,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
     """Declare a report; its key begins with `analytics:` and its name."""
-    return _decorator(name, f"analytics:{name}", ttl, tags, rpc)
+    return _decorator(name, f"analytics:{name}", ttl, tags, rpc, version=version)
 
 
 def cache_user_data(
@@ -175,9 +188,10 @@ def cache_user_data(
     ttl: timedelta = timedelta(minutes=5),
     rpc: Rpc[A] | None = None,
     seen: Seen | None = None,
+    version: int = 1,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
     """Declare a read about one client; its key begins with `user:` and its name."""
-    return _decorator(name, f"user:{name}", ttl, tags, rpc, seen=seen)
+    return _decorator(name, f"user:{name}", ttl, tags, rpc, version=version, seen=seen)
 
 
 def cache_list_result(
@@ -186,6 +200,7 @@ def cache_list_result(
     tags: Callable[[A], tuple[str, ...]],
     ttl: timedelta = timedelta(minutes=10),
     rpc: Rpc[A] | None = None,
+    version: int = 1,
 ) -> Callable[[Loader[A]], CachedQuery[A]]:
     """Declare one page of a list; filters, page size and page are arguments, so in the key."""
-    return _decorator(name, f"list:{name}", ttl, tags, rpc)
+    return _decorator(name, f"list:{name}", ttl, tags, rpc, version=version)
