@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from booking_service.postgres.migrations.online import read, run
 
 revision = "0001"
 down_revision = None
@@ -45,18 +45,18 @@ _OPERATIONS = {
 
 def upgrade() -> None:
     """Make everything, in the transaction that alembic opened."""
-    _run(_read("tables"))
-    _run(_read("functions"))
+    run(read("tables"))
+    run(read("functions"))
     for table in _EVENTS:
         for operation in _OPERATIONS:
-            _run(_recorder(table, operation))
-        _run(
+            run(_recorder(table, operation))
+        run(
             f"CREATE TRIGGER record_truncate BEFORE TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION record_truncate()"
         )
-    _run(_read("zones"))
-    _run(_read("copies"))
-    _run(_read("roles"))
+    run(read("zones"))
+    run(read("copies"))
+    run(read("roles"))
 
 
 def _recorder(table: str, operation: str) -> str:
@@ -64,9 +64,9 @@ def _recorder(table: str, operation: str) -> str:
     old, join, new, rows, referencing = _OPERATIONS[operation]
     own = f"events/{source}_{operation}"
     events = own if (_SQL / f"{own}.sql").exists() else f"events/{source}"
-    return _fill(
-        _read("recorder"),
-        events=_read(events).strip(),
+    return read(
+        "recorder",
+        events=read(events).strip(),
         shop="id" if table == "organizations" else "organization_id",
         operation=operation,
         join=join,
@@ -77,23 +77,3 @@ def _recorder(table: str, operation: str) -> str:
         table=table,
         **details,
     )
-
-
-def _fill(template: str, **values: str) -> str:
-    for name, value in values.items():
-        template = template.replace("{{" + name + "}}", value)
-    return template
-
-
-def _read(name: str) -> str:
-    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _run(script: str) -> None:
-    """Run a script of several statements, which a prepared statement cannot hold."""
-    bind = op.get_bind()
-    raw = bind.connection.dbapi_connection
-    if raw is None:  # pragma: no cover
-        message = "alembic closed the connection that it migrates"
-        raise RuntimeError(message)
-    raw.run_async(lambda connection: connection.execute(script))

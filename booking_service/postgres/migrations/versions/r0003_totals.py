@@ -1,14 +1,10 @@
 # ruff: noqa: INP001 - alembic loads this file by its path
 """Keep the totals of clients by day and of all time, in the transaction of each change."""
 
-from pathlib import Path
-
-from alembic import op
+from booking_service.postgres.migrations.online import read, run_apart
 
 revision = "0003"
 down_revision = "0002"
-
-_SQL = Path(__file__).parent.parent / "sql" / "totals"
 
 # Table: when its rows happen, what they are of visits, paid, refunded, and which count.
 _COUNTED = {
@@ -27,31 +23,38 @@ _OPERATIONS = {
     "delete": ({"old_rows": "-"}, "OLD TABLE AS old_rows"),
 }
 
+_ZONE = """
+CREATE OR REPLACE TRIGGER total_zone AFTER UPDATE OF time_zone ON organizations
+    FOR EACH ROW WHEN (old.time_zone IS DISTINCT FROM new.time_zone)
+    EXECUTE FUNCTION total_zone();
+"""
+_TRUNCATE = """
+CREATE OR REPLACE TRIGGER total_truncate AFTER TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION total_truncate();
+"""
+
 
 def upgrade() -> None:
-    """Make tables and triggers, and count what is there, in alembic's transaction."""
-    _run(_read("tables"))
-    _run(_read("tidying"))
+    """Make tables and triggers: what changes from now on is counted, what is there by 0003b."""
+    for script in ("tables", "tidying", "counting"):
+        run_apart(read(f"totals/{script}"))
+    run_apart(_ZONE)
     for table in _COUNTED:
-        for operation in _OPERATIONS:
-            _run(_keeper(table, operation))
-    _run(_read("counting"))
+        keepers = [_keeper(table, operation) for operation in _OPERATIONS]
+        run_apart("".join((*keepers, _TRUNCATE.format(table=table))))
 
 
 def _keeper(table: str, operation: str) -> str:
     sides, referencing = _OPERATIONS[operation]
     changes = " UNION ALL ".join(_changes(table, rows, sign) for rows, sign in sides.items())
-    values = {
-        "changes": changes,
-        "tidy": _tidy(table) if "old_rows" in sides else "",
-        "referencing": referencing,
-        "table": table,
-        "operation": operation,
-    }
-    template = _read("keeper")
-    for name, value in values.items():
-        template = template.replace("{{" + name + "}}", value)
-    return template
+    return read(
+        "totals/keeper",
+        changes=changes,
+        tidy=_tidy(table) if "old_rows" in sides else "",
+        referencing=referencing,
+        table=table,
+        operation=operation,
+    )
 
 
 def _changes(table: str, rows: str, sign: str) -> str:
@@ -72,17 +75,3 @@ def _tidy(table: str) -> str:
         f"PERFORM tidy_client_totals(ARRAY(SELECT DISTINCT client_id FROM ({old}) c)); "
         "END IF;"
     )
-
-
-def _read(name: str) -> str:
-    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _run(script: str) -> None:
-    """Run a script of several statements, which a prepared statement cannot hold."""
-    bind = op.get_bind()
-    raw = bind.connection.dbapi_connection
-    if raw is None:  # pragma: no cover
-        message = "alembic closed the connection that it migrates"
-        raise RuntimeError(message)
-    raw.run_async(lambda connection: connection.execute(script))

@@ -1,7 +1,7 @@
 -- The totals counted anew: for a new zone, after TRUNCATE, and for the operator.
 
 -- A shop's client_days as its rows say.
-CREATE FUNCTION count_client_days(shop bigint) RETURNS SETOF client_days
+CREATE OR REPLACE FUNCTION count_client_days(shop bigint) RETURNS SETOF client_days
 LANGUAGE sql STABLE AS $$
     SELECT r.client_id, who.barber_id, (r.moment AT TIME ZONE o.time_zone)::date, shop,
         sum(r.visits)::integer, sum(r.paid), sum(r.refunded)
@@ -23,7 +23,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- A shop's client_totals as its client_days say.
-CREATE FUNCTION count_client_totals(shop bigint) RETURNS SETOF client_totals
+CREATE OR REPLACE FUNCTION count_client_totals(shop bigint) RETURNS SETOF client_totals
 LANGUAGE sql STABLE AS $$
     SELECT client_id, barber_id, shop, min(day) FILTER (WHERE visits > 0),
         max(day) FILTER (WHERE visits > 0), max(day),
@@ -33,7 +33,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Readers go on with the old totals until the caller commits.
-CREATE FUNCTION replace_client_totals(shops bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION replace_client_totals(shops bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -52,7 +52,7 @@ $$;
 
 -- For the operator. Had the totals been wrong, so are the answers made of them: it tells
 -- that everything of the shop changed.
-CREATE FUNCTION rebuild_client_totals(shop bigint) RETURNS void
+CREATE OR REPLACE FUNCTION rebuild_client_totals(shop bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM replace_client_totals(ARRAY[shop]);
@@ -62,20 +62,17 @@ END
 $$;
 
 -- The zone's change has its event.
-CREATE FUNCTION total_zone() RETURNS trigger
+CREATE OR REPLACE FUNCTION total_zone() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM replace_client_totals(ARRAY[new.id]);
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER total_zone AFTER UPDATE OF time_zone ON organizations
-    FOR EACH ROW WHEN (old.time_zone IS DISTINCT FROM new.time_zone)
-    EXECUTE FUNCTION total_zone();
 
 -- Shops that were truncated along have totals yet. No TRUNCATE here: who reads with an
 -- older snapshot would find no totals beside all the rows.
-CREATE FUNCTION total_truncate() RETURNS trigger
+CREATE OR REPLACE FUNCTION total_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM replace_client_totals(ARRAY(
@@ -83,17 +80,9 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER total_truncate AFTER TRUNCATE ON appointments
-    FOR EACH STATEMENT EXECUTE FUNCTION total_truncate();
-CREATE TRIGGER total_truncate AFTER TRUNCATE ON payments
-    FOR EACH STATEMENT EXECUTE FUNCTION total_truncate();
-CREATE TRIGGER total_truncate AFTER TRUNCATE ON refunds
-    FOR EACH STATEMENT EXECUTE FUNCTION total_truncate();
 
 REVOKE ALL ON FUNCTION count_client_days(bigint), count_client_totals(bigint),
     replace_client_totals(bigint[]), rebuild_client_totals(bigint), total_zone(), total_truncate()
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION count_client_days(bigint), count_client_totals(bigint),
     rebuild_client_totals(bigint) TO chairside_booking;
-
-SELECT replace_client_totals(ARRAY(SELECT id FROM organizations));

@@ -1,5 +1,5 @@
 -- One of a table's three keepers of the totals: INSERT, UPDATE or DELETE.
-CREATE FUNCTION total_{{table}}_{{operation}}() RETURNS trigger
+CREATE OR REPLACE FUNCTION total_{{table}}_{{operation}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $function$
 BEGIN
     -- Most statements are bookings, confirmations and the like: they pay for this only.
@@ -53,6 +53,6 @@ BEGIN
 END
 $function$;
 REVOKE ALL ON FUNCTION total_{{table}}_{{operation}}() FROM PUBLIC;
-CREATE TRIGGER total_{{operation}} AFTER {{operation}} ON {{table}}
+CREATE OR REPLACE TRIGGER total_{{operation}} AFTER {{operation}} ON {{table}}
     REFERENCING {{referencing}}
     FOR EACH STATEMENT EXECUTE FUNCTION total_{{table}}_{{operation}}();

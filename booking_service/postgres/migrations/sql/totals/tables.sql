@@ -5,7 +5,7 @@
 -- booking_service totals check` finds it.
 -- barber_id is the barber who did the work or took or gave back the money; 0 is the whole
 -- shop, whose visit days are not the sum of its barbers'. A row of nothing is deleted.
-CREATE TABLE client_days (
+CREATE TABLE IF NOT EXISTS client_days (
     client_id bigint NOT NULL,
     barber_id bigint NOT NULL,
     day date NOT NULL,
@@ -17,11 +17,11 @@ CREATE TABLE client_days (
 );
 
 -- For who came in a window: all that is asked of it stands in the index.
-CREATE INDEX client_days_by_day ON client_days (organization_id, barber_id, day)
+CREATE INDEX IF NOT EXISTS client_days_by_day ON client_days (organization_id, barber_id, day)
     INCLUDE (client_id, visits);
 
 -- first_visit to visit_days tell of the days with visits, last_day of any.
-CREATE TABLE client_totals (
+CREATE TABLE IF NOT EXISTS client_totals (
     client_id bigint NOT NULL,
     barber_id bigint NOT NULL,
     organization_id bigint NOT NULL,
@@ -33,13 +33,6 @@ CREATE TABLE client_totals (
     refunded numeric(20, 2) NOT NULL,
     PRIMARY KEY (client_id, barber_id)
 ) WITH (fillfactor = 70);  -- a visit or a payment then needs no new entry in an index
-CREATE INDEX client_totals_by_barber ON client_totals (organization_id, barber_id);
+CREATE INDEX IF NOT EXISTS client_totals_by_barber ON client_totals (organization_id, barber_id);
 
 GRANT SELECT ON client_days, client_totals TO chairside_booking, chairside_cache;
-
--- What services earned is found by the start of the appointments, which money carries a copy
--- of: else each appointment of a range would be looked up among payments and refunds.
-CREATE INDEX payments_by_appointment_start ON payments (organization_id, appointment_starts_at)
-    WHERE appointment_starts_at IS NOT NULL;
-CREATE INDEX refunds_by_appointment_start ON refunds (organization_id, appointment_starts_at)
-    WHERE appointment_starts_at IS NOT NULL;

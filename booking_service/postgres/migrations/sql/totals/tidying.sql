@@ -1,6 +1,6 @@
 -- Days of nothing go, and first and last days are sought anew: for clients of whom
 -- something was taken away, and whose rows the caller has locked.
-CREATE FUNCTION tidy_client_totals(clients bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION tidy_client_totals(clients bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 -- Planned anew for each array it costs three times what it does.
 SET plan_cache_mode = force_generic_plan AS $$
