@@ -11,10 +11,11 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from booking_service.app import build
+from booking_service.checking import problems_of
 from booking_service.importing import commands
 from booking_service.importing.generator import GeneratorOptions
 from booking_service.importing.problems import BadBooks
-from booking_service.postgres.migrate import upgrade
+from booking_service.postgres.migrate import NewerDatabaseError, upgrade
 from booking_service.postgres.roles import set_passwords
 from booking_service.postgres.totals import check, rebuild
 from booking_service.reporting.command import report
@@ -29,7 +30,7 @@ _settings = partial(read_settings, Settings)
 
 _Shop = Annotated[int | None, typer.Option(min=1, help="Only this one; else all.")]
 
-cli = service_cli("booking", _settings, build)
+cli = service_cli("booking", _settings, build, problems_of)
 totals = typer.Typer(help="The totals of clients that reports are made of.", no_args_is_help=True)
 cli.add_typer(totals, name="totals")
 cli.command()(report)
@@ -48,9 +49,9 @@ def migrate() -> None:
         if secret is not None
     }
     try:
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, tell=typer.echo)
         asyncio.run(set_passwords(settings.database_url, passwords))
-    except (DBAPIError, asyncpg.PostgresError, OSError) as error:
+    except (NewerDatabaseError, DBAPIError, asyncpg.PostgresError, OSError) as error:
         raise _failed(error) from None
     typer.echo("the database has the newest schema")
 

@@ -8,7 +8,6 @@ from functools import partial
 
 import structlog
 from prometheus_client.core import Metric
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from booking_service import measures
@@ -17,6 +16,7 @@ from booking_service.edge.rights import RIGHTS
 from booking_service.edge.servicer import BookingServicer
 from booking_service.postgres.engine import make_engine
 from booking_service.postgres.outbox import OutboxCleaner
+from booking_service.postgres.revision import REVISION, outdated
 from booking_service.postgres.unit_of_work import UnitOfWork, UnitsOfWork
 from booking_service.settings import Settings
 from booking_service.tracing import TracedGateway, TracedUnit
@@ -91,17 +91,18 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     stack.push_async_callback(_cancelled, purging)
 
     async def ready() -> None:
-        """Wait until the database answers and has the tables."""
+        """Wait until the database answers and has the schema of this version."""
         log = structlog.get_logger("booking_service.app")
         while True:
             try:
                 async with units() as unit:
-                    await unit.connection.execute(text("SELECT 1 FROM idempotent_requests LIMIT 1"))
+                    why = outdated(await unit.connection.scalar(REVISION))
             except _FAULTS as error:
-                log.warning("waiting for the database", error=type(error).__name__)
-                await asyncio.sleep(_RETRY)
-            else:
+                why = type(error).__name__
+            if why is None:
                 return
+            log.warning("waiting for the database", error=why)
+            await asyncio.sleep(_RETRY)
 
     servicer = BookingServicer(mutations, Reads(units, tokens, runtime.clock), client)
     return Application([(SERVICE, servicer)], ready, RIGHTS)

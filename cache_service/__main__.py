@@ -12,9 +12,11 @@ from rich.console import Console
 
 from cache_service.app import build, check
 from cache_service.commands.audit import run_audit
+from cache_service.commands.check import problems_of
 from cache_service.commands.new_epoch import run_new_epoch
 from cache_service.commands.tools import CommandError
 from cache_service.commands.top import run_top, show_once
+from cache_service.invalidation.rules import RULES_VERSION
 from cache_service.settings import Settings
 from cache_service.telemetry.measures import OVER_WORKERS
 from service_kit.cli import read_settings, supervised_cli
@@ -25,7 +27,7 @@ T = TypeVar("T")
 
 _settings = partial(read_settings, Settings, check)
 
-cli = supervised_cli("cache", _settings, build, OVER_WORKERS)
+cli = supervised_cli("cache", _settings, build, problems_of, OVER_WORKERS)
 
 
 @cli.command()
@@ -50,9 +52,18 @@ def audit(
 
 
 @cli.command(name="new-epoch")
-def new_epoch() -> None:
+def new_epoch(
+    *,
+    own_rules: Annotated[
+        bool,
+        typer.Option(
+            help="Put this version's rules in force, too: after a newer version was taken back."
+        ),
+    ] = False,
+) -> None:
     """Let no entry from before be a hit again: to be run after the database was restored."""
-    _run(run_new_epoch(_settings(), typer.echo))
+    rules = RULES_VERSION if own_rules else None
+    _run(run_new_epoch(_settings(), typer.echo, rules=rules))
 
 
 @cli.command()

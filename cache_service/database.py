@@ -6,13 +6,14 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from booking_service.postgres.revision import REVISION
 from cache_service.coherence.ports import Loaded
 from cache_service.queries.declare import Arguments, CachedQuery, LoadContext
 from service_kit.clock import Clock
@@ -131,6 +132,11 @@ class Primary:
                 {"organization_id": organization_id},
             )
             return list(rows.scalars())
+
+    async def revision(self) -> str | None:
+        """Return which schema the database has."""
+        async with _translated(), self._work.connect() as connection:
+            return cast("str | None", await connection.scalar(REVISION))
 
     async def outbox(self, *, older_than: float, limit: int) -> list[OutboxRow]:
         """Read, without locks, events older than that many seconds, by transaction.

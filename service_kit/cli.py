@@ -1,5 +1,6 @@
 """The commands that every service has: serve and check-config."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ __all__ = ["read_settings", "service_cli", "supervised_cli"]
 T = TypeVar("T", bound=ProcessSettings)
 W = TypeVar("W", bound=WorkerSettings)
 Build: TypeAlias = Callable[[T, AsyncExitStack, Runtime], Awaitable[Application]]
+Problems: TypeAlias = Callable[[T], Awaitable[list[str]]]
 
 
 def read_settings(cls: type[T], further: Callable[[T], None] = lambda _settings: None) -> T:
@@ -46,9 +48,14 @@ def read_settings(cls: type[T], further: Callable[[T], None] = lambda _settings:
     return settings
 
 
-def service_cli(name: str, settings_of: Callable[[], T], build: Build[T]) -> typer.Typer:
-    """Make the program of the service `name`, to which further commands may be added."""
-    cli = _checking_cli(name, settings_of)
+def service_cli(
+    name: str, settings_of: Callable[[], T], build: Build[T], problems_of: Problems[T]
+) -> typer.Typer:
+    """Make the program of the service `name`, to which further commands may be added.
+
+    `problems_of` tries what the settings name, and says in a line each what would not do.
+    """
+    cli = _checking_cli(name, settings_of, problems_of)
 
     @cli.command(name="serve")
     def serve_command() -> None:
@@ -59,13 +66,17 @@ def service_cli(name: str, settings_of: Callable[[], T], build: Build[T]) -> typ
 
 
 def supervised_cli(
-    name: str, settings_of: Callable[[], W], build: Build[W], over_workers: OverWorkers
+    name: str,
+    settings_of: Callable[[], W],
+    build: Build[W],
+    problems_of: Problems[W],
+    over_workers: OverWorkers,
 ) -> typer.Typer:
     """Make the program of a service that serves with one worker or several.
 
-    `over_workers` says what becomes of its gauges.
+    As `service_cli`; `over_workers` says what becomes of its gauges.
     """
-    cli = _checking_cli(name, settings_of)
+    cli = _checking_cli(name, settings_of, problems_of)
 
     @cli.command(name="serve")
     def serve_command(
@@ -112,19 +123,30 @@ def _serve(name: str, settings: T, build: Build[T]) -> int:
     return run(main, settings.log_level)
 
 
-def _checking_cli(name: str, settings_of: Callable[[], ProcessSettings]) -> typer.Typer:
+def _checking_cli(name: str, settings_of: Callable[[], T], problems_of: Problems[T]) -> typer.Typer:
     cli = typer.Typer(
         help=f"The {name} service of Chairside.", no_args_is_help=True, add_completion=False
     )
 
     @cli.command(name="check-config")
     def check_config(
-        *, quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False
+        *,
+        quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False,
+        connect: Annotated[
+            bool, typer.Option(help="Try what they name, too; exit 1 if any of it will not do.")
+        ] = False,
     ) -> None:
         """Check the settings and print them, with secrets hidden; exit 2 if any is wrong."""
         settings = settings_of()
         if not quiet:
             for variable, value in describe(settings).items():
                 typer.echo(f"{variable}={value}")
+        if connect and (problems := asyncio.run(_awaited(problems_of(settings)))):
+            typer.echo("\n".join(problems), err=True)
+            raise typer.Exit(1)
 
     return cli
+
+
+async def _awaited(work: Awaitable[list[str]]) -> list[str]:
+    return await work

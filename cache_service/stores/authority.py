@@ -37,6 +37,9 @@ _DEMAND_RULES = text("""
     UPDATE authority SET epoch = gen_random_uuid(), redis_identity = NULL, rules_version = :version
     WHERE rules_version < :version
 """)
+_IMPOSE_RULES = text("""
+    UPDATE authority SET epoch = gen_random_uuid(), redis_identity = NULL, rules_version = :version
+""")
 _REGISTER = text("""
     WITH gone AS (DELETE FROM members WHERE member_id = CAST(:former AS uuid))
     INSERT INTO members (member_id) VALUES (CAST(:member AS uuid))
@@ -76,6 +79,13 @@ class PostgresAuthority:
     async def demand_rules(self, version: int) -> None:
         """Turn off, and let nobody with an older table of rules take part any more."""
         await self._run(_DEMAND_RULES, version=version)
+
+    async def impose_rules(self, version: int) -> None:
+        """Turn off, and put that table of rules in force, though it be older than another.
+
+        Who has a newer one and still runs demands it again, before it serves a hit.
+        """
+        await self._run(_IMPOSE_RULES, version=version)
 
     async def register(self, member: str, former: str | None) -> None:
         """Make a process a member, in the place of what it was before."""

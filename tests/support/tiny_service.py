@@ -49,9 +49,18 @@ async def build(
     return Application([(SERVICE, object())])
 
 
+async def problems_of(_settings: Settings) -> list[str]:
+    """Find nothing wrong."""
+    return []
+
+
 if __name__ == "__main__":
     supervisor._MARGIN, supervisor._FIRST_PAUSE = 0.4, 0.1
     fault = sys.argv.pop(1)
     supervised_cli(
-        "cache", partial(read_settings, Settings), partial(build, fault), over_workers={}
+        "cache",
+        partial(read_settings, Settings),
+        partial(build, fault),
+        problems_of=problems_of,
+        over_workers={},
     )()
