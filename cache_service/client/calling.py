@@ -25,10 +25,11 @@ def pause(error: grpc.aio.AioRpcError, attempt: int, jitter: float) -> float | N
     """Return the seconds until the next attempt; None if there is to be none.
 
     UNAVAILABLE and a refusal of excess did nothing, and are repeated; the latter only as
-    the service invites. `jitter` is in [0, 1).
+    the service invites. CANCELLED is what gRPC makes of a call that reaches a process while
+    it stops. (Who cancels a call himself gets no such error.) `jitter` is in [0, 1).
     """
     invited = retry_delay(error)
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
+    if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         seconds = _FIRST_PAUSE * 2 ** (attempt - 1) if invited is None else invited
     elif error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and invited is not None:
         seconds = invited

@@ -33,10 +33,12 @@ _Response = TypeVar("_Response", bound=Message)
 class CacheClient:
     """Typed calls of the cache service at `target` (host:port, or any gRPC target).
 
+    Of a name with several addresses (`dns:///name:port`) all are used in turn.
+
     Every call has a deadline, `timeout` in seconds or the client's own, and raises
     grpc.aio.AioRpcError, whose trailing metadata carry the rich status; the contract says
-    which. UNAVAILABLE is retried within the deadline, and so is RESOURCE_EXHAUSTED where the
-    service says when: every method may be repeated.
+    which. UNAVAILABLE is retried within the deadline, and so are a CANCELLED that is not the
+    caller's, and RESOURCE_EXHAUSTED where the service says when: every method may be repeated.
 
     Reads of one tick of the event loop go out as one call. A read with a `max_staleness` of
     at least `near_lease` seconds may be answered by the client itself (SOURCE_NEAR): its

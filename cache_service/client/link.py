@@ -20,6 +20,10 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A name of several addresses is several processes: all are used, and those replaced by
+    # others are found again soon, for each end of a connection asks the name anew.
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
 )
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 30.0

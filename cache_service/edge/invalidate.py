@@ -49,7 +49,8 @@ class Invalidate:
             raise Unavailable("DATABASE_UNAVAILABLE", message) from error
         except RulesOutdatedError as error:
             message = "a newer version of this service is in force; ask a process of that"
-            raise Unavailable("RULES_OUTDATED", message) from error
+            # At once: the next address may be one of those, and here it will not be otherwise.
+            raise Unavailable("RULES_OUTDATED", message, retry_after=0.05) from error
         return cache_service_pb2.InvalidateResponse(
             token=snapshot_token(standing.database, standing.snapshot),
             tags_invalidated=sum(map(len, touched.values())),

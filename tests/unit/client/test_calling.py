@@ -7,7 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
-from cache_service.client.calling import Calls
+from cache_service.client.calling import Calls, pause
+from cache_service.client.errors import failed
 from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.errors import NotFound, ResourceExhausted, ServiceError, Unavailable
 from tests.support.grpc_server import serve_here
@@ -71,6 +72,15 @@ async def test_a_repeat_that_would_be_too_late_is_not_waited_for(served: Served)
     with pytest.raises(grpc.aio.AioRpcError, match="going"):
         await served.ask(5.0)
     assert served.pauses == []
+
+
+def test_a_call_that_met_the_end_of_a_process_is_repeated() -> None:
+    """It ends with a bare CANCELLED; what the service means is not asked again."""
+    pauses = {code: pause(failed(code, ""), 2, 0.0) for code in grpc.StatusCode}
+    assert {code.name: seconds for code, seconds in pauses.items() if seconds is not None} == {
+        "UNAVAILABLE": 0.1,
+        "CANCELLED": 0.1,
+    }
 
 
 async def test_a_refusal_of_excess_is_repeated_only_as_invited(served: Served) -> None:
