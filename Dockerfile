@@ -18,12 +18,14 @@ COPY cache_service /app/cache_service
 RUN /opt/chairside/bin/python -m compileall -q /app
 
 FROM python:3.11-slim
-RUN useradd --system --no-create-home --uid 10001 chairside
+RUN groupadd --gid 10001 chairside \
+    && useradd --no-create-home --uid 10001 --gid 10001 --shell /usr/sbin/nologin chairside
 COPY --from=build /opt/chairside /opt/chairside
 COPY --from=build /app /app
 WORKDIR /app
 ENV PATH=/opt/chairside/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER chairside
+# By number: Kubernetes tells by it that this is not root.
+USER 10001:10001
 # 50051 cache, 50052 booking, 9101 and 9102 their metrics.
 EXPOSE 50051 50052 9101 9102
 CMD ["python", "-m", "cache_service", "serve"]
