@@ -19,14 +19,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-__all__ = ["Found", "Job", "arrivals", "frames", "percentile", "run"]
+from benchmarks.http2 import (
+    ACK,
+    DATA,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    INITIAL_WINDOW,
+    LARGEST_WINDOW,
+    PING,
+    PREFACE,
+    RST,
+    SETTINGS,
+    WINDOW,
+    frame,
+    frames,
+    headers,
+    message_of,
+)
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
-_END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
-_INITIAL_WINDOW = 4
-_LARGEST_WINDOW, _DEFAULT_WINDOW = 2**31 - 1, 65_535
-_HEAD = 9
+__all__ = ["Found", "Job", "arrivals", "percentile", "run"]
+
 _LEAD = 0.05
 _GRACE = 3.0
 """Seconds after the last call was due until what is not answered never will be."""
@@ -79,45 +94,6 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(0, min(rank, len(ordered)) - 1)]
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return (
-        len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
-    )
-
-
-def frames(buffer: bytearray) -> Iterator[tuple[int, int, int, bytes]]:
-    """Take every whole frame out of the buffer: kind, flags, stream and payload."""
-    at = 0
-    while len(buffer) - at >= _HEAD:
-        end = at + _HEAD + int.from_bytes(buffer[at : at + 3], "big")
-        if len(buffer) < end:
-            break
-        stream = int.from_bytes(buffer[at + 5 : at + _HEAD], "big")
-        yield buffer[at + 3], buffer[at + 4], stream, bytes(buffer[at + _HEAD : end])
-        at = end
-    del buffer[:at]
-
-
-def _literal(text: str) -> bytes:
-    raw = text.encode()
-    if len(raw) > 126:  # noqa: PLR2004 - of HPACK: a length in one byte
-        raise ValueError(text)
-    return bytes((len(raw),)) + raw
-
-
-def _headers(job: Job) -> bytes:
-    """Write the request's headers for HPACK without its tables and its Huffman code."""
-    return b"".join(
-        (
-            b"\x83\x86",  # :method POST, :scheme http
-            b"\x04" + _literal(job.method),  # :path
-            b"\x01" + _literal(job.address),  # :authority
-            b"\x0f\x10" + _literal("application/grpc"),  # content-type
-            b"\x00" + _literal("te") + _literal("trailers"),
-        )
-    )
-
-
 class _Connection:
     """One HTTP/2 connection on which the same request is made again and again."""
 
@@ -125,15 +101,14 @@ class _Connection:
         host, _, port = job.address.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=_GRACE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._headers = _headers(job)
-        message = bytes.fromhex(job.message)
-        self._data = b"\0" + len(message).to_bytes(4, "big") + message
+        self._headers = headers(job.address, job.method)
+        self._data = message_of(bytes.fromhex(job.message))
         self._buffer = bytearray()
         self._next = 1
-        self._window = _DEFAULT_WINDOW
-        window = _INITIAL_WINDOW.to_bytes(2, "big") + _LARGEST_WINDOW.to_bytes(4, "big")
-        more = (_LARGEST_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big")
-        self._out = _PREFACE + _frame(_SETTINGS, 0, 0, window) + _frame(_WINDOW, 0, 0, more)
+        self._window = DEFAULT_WINDOW
+        window = INITIAL_WINDOW.to_bytes(2, "big") + LARGEST_WINDOW.to_bytes(4, "big")
+        more = (LARGEST_WINDOW - DEFAULT_WINDOW).to_bytes(4, "big")
+        self._out = PREFACE + frame(SETTINGS, 0, 0, window) + frame(WINDOW, 0, 0, more)
         self.open: dict[int, list[float]] = {}
         """Of each call under way when it was due, and the bytes of its answer so far."""
         self.flush()
@@ -144,8 +119,8 @@ class _Connection:
         if self._window < 0:
             message = "the server lets us send nothing more"
             raise RuntimeError(message)
-        self._out += _frame(_HEADERS, _END_HEADERS, self._next, self._headers)
-        self._out += _frame(_DATA, _END_STREAM, self._next, self._data)
+        self._out += frame(HEADERS, END_HEADERS, self._next, self._headers)
+        self._out += frame(DATA, END_STREAM, self._next, self._data)
         self.open[self._next] = [due, 0]
         self._next += 2
 
@@ -163,20 +138,20 @@ class _Connection:
             raise RuntimeError(message)
         self._buffer += received
         for kind, flags, stream, payload in frames(self._buffer):
-            if kind == _DATA:
+            if kind == DATA:
                 self.open[stream][1] += len(payload)
-            elif kind == _SETTINGS and not flags & _ACK:
-                self._out += _frame(_SETTINGS, _ACK, 0)
-            elif kind == _PING and not flags & _ACK:
-                self._out += _frame(_PING, _ACK, 0, payload)
-            elif kind == _WINDOW and stream == 0:
+            elif kind == SETTINGS and not flags & ACK:
+                self._out += frame(SETTINGS, ACK, 0)
+            elif kind == PING and not flags & ACK:
+                self._out += frame(PING, ACK, 0, payload)
+            elif kind == WINDOW and stream == 0:
                 self._window += int.from_bytes(payload, "big")
-            elif kind == _GOAWAY:
+            elif kind == GOAWAY:
                 message = "the server ended the connection"
                 raise RuntimeError(message)
-            if kind == _RST or (kind in {_DATA, _HEADERS} and flags & _END_STREAM):
+            if kind == RST or (kind in {DATA, HEADERS} and flags & END_STREAM):
                 due, size = self.open.pop(stream, (0.0, 0))
-                yield due, 0 if kind == _RST else int(size)
+                yield due, 0 if kind == RST else int(size)
 
 
 def run(job: Job) -> Found:

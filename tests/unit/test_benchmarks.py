@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from benchmarks.open_loop import arrivals, frames, percentile
+from benchmarks.http2 import frames
+from benchmarks.open_loop import arrivals, percentile
 from benchmarks.plots import Bar, Bars, Line, Plot, ticks
 from benchmarks.queueing import Costs, most_per_second, waits
 from benchmarks.report import Section, write
