@@ -81,6 +81,11 @@ class Callers:
         self._known = self._read()
 
     @property
+    def refused(self) -> bool:
+        """Whether what took the place of the file cannot be used."""
+        return bool(self._failed)
+
+    @property
     def certified(self) -> bool:
         """Whether any is known by a certificate."""
         return bool(self._known.by_certificate)

@@ -34,6 +34,12 @@ LINES_DROPPED = counter(
     "lines",
     "Lines of calls that were not written, since 50,000 waited.",
 )
+FILES_REFUSED = gauge(
+    "chairside_files_refused",
+    "files",
+    "Files of certificates or callers that were replaced by what cannot be used: the former hold.",
+    over_workers=max,
+)
 POOL_LIMIT = gauge(
     "chairside_pool_limit", "connections", "Connections to Postgres at most, by pool.", "pool"
 )
@@ -56,6 +62,7 @@ COMMON = (
     TASKS,
     LOOP_LAG,
     LINES_DROPPED,
+    FILES_REFUSED,
     POOL_LIMIT,
     POOL_IN_USE,
     BUILD,

@@ -7,23 +7,24 @@ import grpc
 
 from service_kit.settings import ProcessSettings, socket_path, split_address
 from service_kit.starting import StartError, cannot_listen
-from service_kit.tls import TlsError, server_credentials
+from service_kit.tls import TlsError, TlsFiles, server_credentials
 
 __all__ = ["listen"]
 
 _SECONDS = 1.0
 
 
-def listen(server: grpc.aio.Server, settings: ProcessSettings) -> str:
+def listen(
+    server: grpc.aio.Server, settings: ProcessSettings, files: TlsFiles | None = None
+) -> str:
     """Bind the address of the settings and return it, with the port found if it was 0.
 
-    Raises StartError.
+    Over TLS if there are `files`. Raises StartError.
     """
     path = socket_path(settings.listen)
     if path is not None and _answers(path):
         raise cannot_listen(settings)  # gRPC would take its place without a word
     try:
-        files = settings.tls_files
         if files is None:
             port = server.add_insecure_port(settings.listen)
         else:

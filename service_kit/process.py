@@ -28,7 +28,7 @@ from service_kit.boundary import refuse_unknown_methods
 from service_kit.callers import Right
 from service_kit.calls import Calls
 from service_kit.clock import Clock, SystemClock, elapsed
-from service_kit.common_measures import LINES_DROPPED, LOOP_LAG
+from service_kit.common_measures import FILES_REFUSED, LINES_DROPPED, LOOP_LAG
 from service_kit.errors import LARGEST_ANSWER
 from service_kit.line import Line
 from service_kit.listening import listen
@@ -121,7 +121,10 @@ async def serve(
         if callers is not None:
             access = Access(callers, application.rights, application.itemised)
         server, state = _make_server(application, settings, calls, access, shared=line is not None)
-        address = listen(server, settings)
+        files = settings.tls_files
+        address = listen(server, settings, files)
+        renewed = [one for one in (files, callers) if one is not None]
+        metrics.add(lambda: [FILES_REFUSED.of(sum(one.refused for one in renewed))])
         await server.start()
         try:
             if application.ready is not None and not await before(stop, application.ready()):

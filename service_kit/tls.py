@@ -44,6 +44,8 @@ class TlsFiles:
         self._key = key
         self._ca = ca
         self._seen: Stamp = ()
+        self.refused = False
+        """Whether what took the place of the files cannot be used."""
 
     def read(self) -> Pems:
         """Read and check all; raises TlsError."""
@@ -65,13 +67,13 @@ class TlsFiles:
         except FileNotFoundError:  # between two of them
             return None
         except OSError as error:
-            self._seen = now
+            self._seen, self.refused = now, True
             structlog.get_logger("service_kit.tls").error(
                 "the renewed files cannot be used, the old ones stay in force",
                 reason=self._why(error),
             )
             return None
-        self._seen = now
+        self._seen, self.refused = now, False
         structlog.get_logger("service_kit.tls").info(
             "certificates renewed", files=[str(path) for path in self._paths()]
         )

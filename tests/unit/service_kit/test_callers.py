@@ -178,9 +178,11 @@ async def test_the_file_is_read_anew_and_a_bad_one_changes_nothing(
                 path.write_text(bad)
             for _ in range(2):
                 callers.renew()
+            assert callers.refused
             assert await ask(served, "GetSchedule", schedule(1), ONE) == b"near"
         path.write_text(told(two={"tokens": [hashed("new")], "may": [], "organizations": [1]}))
         callers.renew()
+        assert not callers.refused
     assert [line["log_level"] for line in logs] == ["warning", "warning", "info"]
     refused = await refusal(served, "GetSchedule", schedule(1), ONE)
     assert refused == "UNAUTHENTICATED UNKNOWN_CALLER"

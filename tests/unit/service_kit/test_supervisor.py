@@ -9,14 +9,18 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import grpc
 import pytest
+import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from devstack.services import environment
+from service_kit.health_probe import probe
+from tests.support.certificates import issue
 from tests.support.waiting import eventually
 
 SECONDS = 60
@@ -149,6 +153,22 @@ async def test_workers_share_any_address(host: str) -> None:
             stub = health_pb2_grpc.HealthStub(channel)
             answer = await stub.Check(health_pb2.HealthCheckRequest())
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        ran.process.send_signal(signal.SIGTERM)
+    assert ran.process.returncode == 0
+
+
+async def test_workers_share_a_port_with_tls_as_well(tmp_path: Path) -> None:
+    """Each shows the certificate of the settings, and whoever does not trust it gets nothing."""
+    issued = issue(trustme.CA(), tmp_path, "127.0.0.1")
+    stranger = trustme.CA().cert_pem.bytes()
+    variables = dict(issued.variables("CHAIRSIDE_CACHE_"))
+    async with tiny("none", "--workers", "2", variables=variables) as ran:
+        address = (await ran.serving())["listen"]
+        states = [
+            await asyncio.to_thread(probe, address, credentials=grpc.ssl_channel_credentials(ca))
+            for ca in (issued.ca.read_bytes(),) * 4 + (stranger,)
+        ]
+        assert states == ["SERVING"] * 4 + ["UNAVAILABLE"]
         ran.process.send_signal(signal.SIGTERM)
     assert ran.process.returncode == 0
 

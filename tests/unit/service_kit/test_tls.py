@@ -47,7 +47,7 @@ async def served(settings: ProcessSettings) -> AsyncIterator[str]:
     health = Health([])
     health.set_serving()
     register(server, HEALTH, health, calls_of_nobody())
-    address = listen(server, settings)
+    address = listen(server, settings, settings.tls_files)
     await server.start()
     try:
         yield address
