@@ -20,7 +20,7 @@ import redis.asyncio
 from cache_service.coherence.lease import LEASE_SECONDS
 from devstack.services import ServiceProcess
 from devstack.valkey import ValkeyServer
-from tests.faults.answers import calls_of, decoded
+from tests.faults.answers import Call, calls_of, decoded
 from tests.faults.checker import Verdict, check
 from tests.faults.history import History, Read
 from tests.faults.load import Load, Rates
@@ -38,6 +38,10 @@ _BOUND = LEASE_SECONDS + 1.0
 """Seconds after the failover in which hits must be served again."""
 _CACHED = {"NEAR", "REDIS"}
 _BOTH = (0, 1)
+_SOME = 8
+"""Mutations: about a second of them."""
+_PAUSE = 0.02
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +95,48 @@ async def _deafen(pair: _Pair) -> None:
         await primary.client_kill_filter(_type="replica")
 
 
-async def _fail_over(pair: _Pair, load: Load, times: _Times) -> None:
+async def _fail_over(pair: _Pair, load: Load, call: Call, times: _Times) -> None:
     """Let the load warm up, kill the primary, and wait until both processes serve hits."""
-    await eventually(_hits_since(load, monotonic()), seconds=20)
-    await asyncio.sleep(1.0)
+    await _both_hit(load, call)
+    await _applied(load)
     await _deafen(pair)
     old = await _guards(pair.replica)
-    await asyncio.sleep(0.8)
+    await _applied(load)
     times.killed = monotonic()
     await pair.primary.kill()
-    await eventually(pair.failed_over, seconds=20)
+    await eventually(pair.failed_over, seconds=_PATIENCE)
     times.failed_over = monotonic()
     times.kept = len(old & await _guards(pair.replica))
-    await eventually(_hits_since(load, times.failed_over), seconds=20)
-    await asyncio.sleep(0.8)
+    await _both_hit(load, call)
+    await _applied(load)
 
 
-def _hits_since(load: Load, since: float) -> Callable[[], Awaitable[bool]]:
-    """Tell whether both processes served hits to calls begun since; each is looked at once."""
-    begin, served = len(load.answered), set[int]()
+async def _applied(load: Load) -> None:
+    """Wait until some more mutations are applied."""
+    enough = load.counts["applied"] + _SOME
 
-    async def found() -> bool:
-        nonlocal begin
-        recent, begin = load.answered[begin:], len(load.answered)
-        served.update(
-            one.process
-            for one in recent
-            if one.process not in served and one.started > since and _is_hit(decoded([one])[0])
-        )
-        return served == set(_BOTH)
+    async def applied() -> bool:
+        return load.counts["applied"] >= enough
 
-    return found
+    await eventually(applied, seconds=_PATIENCE)
+
+
+async def _both_hit(load: Load, call: Call) -> None:
+    """Ask both processes for one answer, again and again, until each has served it as a hit."""
+
+    async def one_hits(process: int) -> None:
+        while True:
+            since = len(load.answered)
+            await load.read(call, process)
+            mine = [
+                one for one in load.answered[since:] if (one.call, one.process) == (call, process)
+            ]
+            if any(map(_is_hit, decoded(mine))):
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async with asyncio.timeout(_PATIENCE):
+        await asyncio.gather(*map(one_hits, _BOTH))
 
 
 def _is_hit(read: Read) -> bool:
@@ -189,9 +204,10 @@ async def test_a_primary_killed_under_load_costs_misses_and_nothing_else(
             Random(2),  # noqa: S311
             caches=[cache.address for cache in caches],
             bookings=[booking.address] * 2,
+            patience=_PATIENCE,
         )
         async with load:
-            course = asyncio.create_task(_fail_over(pair, load, times))
+            course = asyncio.create_task(_fail_over(pair, load, calls[0], times))
             await load.run(_RATES, course.done)
             await course
     history.reads = decoded(load.answered)
