@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cache_service.coherence.consistency import Consistency
+from cache_service.coherence.entry import Entry
 from cache_service.coherence.era import Era
 from cache_service.coherence.filler import Found
 from cache_service.coherence.keeper import Keeper
 from cache_service.coherence.memory import Memory
 from cache_service.coherence.outcome import Answer
 from cache_service.coherence.ports import Load, Read
+from cache_service.coherence.question import Question
 from cache_service.coherence.reader import Reader
 from cache_service.coherence.snapshots import Snapshot
 from cache_service.coherence.tokens import Token
@@ -22,6 +25,7 @@ __all__ = [
     "EpochlessKeys",
     "IgnoresTokens",
     "NeverForgets",
+    "RecallsByTheEntryAlone",
     "TakesAnyMemory",
     "TakesAnySharedLoad",
     "TakesFullAsDefault",
@@ -42,6 +46,26 @@ class IgnoresTokens(Reader):
         """Read without the token."""
         tokenless = replace(consistency, token=None)
         return await super().read(organization_id, reads, load, tokenless)
+
+
+class _ByTheEntryAlone(Question):
+    def recall(
+        self, era: Era, raw: bytes | None, nonces: Sequence[bytes | None]
+    ) -> tuple[Entry, Answer] | None:
+        return super().recall(era, raw, nonces if self._reply is None else self._reply[2])
+
+
+class RecallsByTheEntryAlone(Reader):
+    """Takes the same entry for the same reply, whatever the guards are."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._asked: dict[Read, _ByTheEntryAlone] = {}
+
+    async def hit(self, question: Question) -> Answer | None:
+        """Ask with a question that forgets the guards."""
+        careless = _ByTheEntryAlone(question.organization_id, question.read, question.load)
+        return await super().hit(self._asked.setdefault(question.read, careless))
 
 
 class TakesFullAsDefault(Reader):

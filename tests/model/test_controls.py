@@ -21,6 +21,7 @@ AT_RANDOM = (
     "guards are read after the data",
     "entries are deleted instead of guards",
     "only what was found is published",
+    "a reply is recalled by its entry alone",
     "keys carry no epoch",
     "memory outlives its era",
     "tokens are ignored",
