@@ -1,8 +1,8 @@
 """Answer a stream of requests on a stream of answers, several at once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 from service_kit.errors import Unavailable
 
@@ -14,28 +14,36 @@ A = TypeVar("A")
 
 async def exchange(
     requests: AsyncIterator[Q],
-    answer: Callable[[Q], Awaitable[A]],
+    answer: Callable[[Q], A | Coroutine[Any, Any, A]],
     *,
     at_once: int,
     draining: asyncio.Event,
 ) -> AsyncGenerator[A, None]:
     """Yield answers as they are done, until the requests end and all are answered.
 
-    At most `at_once` are under way, or wait to be taken: meanwhile no further request is
-    read. When `draining` is set, no more is read at all, and Unavailable (DRAINING) comes
-    behind the answers under way. Closed, it leaves no task. `answer` and the requests may
-    raise: that ends the exchange, behind what is done.
+    What `answer` returns is the answer, or a coroutine of it if that takes its time. At most
+    `at_once` are under way, or wait to be taken: meanwhile no further request is read. When
+    `draining` is set, no more is read at all, and Unavailable (DRAINING) comes behind the
+    answers under way. Closed, it leaves no task. `answer` and the requests may raise: that
+    ends the exchange, behind what is done.
     """
-    done = asyncio.Queue[asyncio.Task[A] | None]()
+    loop = asyncio.get_running_loop()
+    done = asyncio.Queue[asyncio.Future[A] | None]()
     slots = asyncio.Semaphore(at_once)
-    under_way = set[asyncio.Task[A]]()
+    under_way = set[asyncio.Future[Any]]()
 
     async def read() -> None:
         await slots.acquire()
         async for request in requests:
-            task = asyncio.ensure_future(answer(request))
-            under_way.add(task)
-            task.add_done_callback(done.put_nowait)
+            found = answer(request)
+            if isinstance(found, Coroutine):
+                task = loop.create_task(found)
+                under_way.add(task)
+                task.add_done_callback(done.put_nowait)
+            else:
+                known = loop.create_future()
+                known.set_result(found)
+                done.put_nowait(known)
             await slots.acquire()
 
     async def read_until_drained() -> None:
@@ -57,13 +65,13 @@ async def exchange(
 
     whole = asyncio.ensure_future(read_until_drained())
     try:
-        while (task := await done.get()) is not None:
-            under_way.discard(task)
-            yield task.result()
+        while (one := await done.get()) is not None:
+            under_way.discard(one)
+            yield one.result()
             slots.release()
         whole.result()
     finally:
-        left = {whole, *under_way}
-        for one in left:
-            one.cancel()
+        left: set[asyncio.Future[Any]] = {whole, *under_way}
+        for task in left:
+            task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

@@ -11,12 +11,16 @@ import grpc
 from cache_service.client.errors import retry_delay
 from chairside.cache.v1 import cache_service_pb2
 
-__all__ = ["Calls", "pause"]
+__all__ = ["Calls", "pause", "until_reopened"]
 
 _SERVICE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"].full_name
 _ATTEMPTS = 3
 """A service in trouble is asked three times as often at the most."""
 _FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+"""Between streams; where there is none, or why one ended is not known, each is so long."""
+_MOST_FAILURES = 8
+"""As far as they are counted: pauses double, and have reached the longest by then."""
 _SPREAD = 0.25
 """Pauses are longer by up to this part, so that those who failed together do not return so."""
 
@@ -36,6 +40,12 @@ def pause(error: grpc.aio.AioRpcError, attempt: int, jitter: float) -> float | N
     else:
         return None
     return seconds * (1 + _SPREAD * jitter)
+
+
+def until_reopened(error: grpc.aio.AioRpcError | None, failures: int, jitter: float) -> float:
+    """Return after how many seconds a stream is opened again that failed so often in a row."""
+    wait = None if error is None else pause(error, min(failures, _MOST_FAILURES), jitter)
+    return _LONGEST_PAUSE if wait is None else min(_LONGEST_PAUSE, wait)
 
 
 class Channel(Protocol):

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from cache_service.client.calling import Calls
 from cache_service.client.joining import Joiner
 from cache_service.client.link import Link
+from cache_service.client.lookups import Lookups
 from cache_service.client.near import Near
 from cache_service.client.reads import OF_REQUESTS, READS, Read
 from cache_service.client.remembered import Tokens
@@ -73,7 +74,8 @@ class CacheClient:
         self._tokens = Tokens(elapsed)
         self._near = Near(near_bytes, lease=near_lease, ttl=near_ttl, clock=elapsed)
         self._watcher = Watcher(self._near, self._link.watch, clock=elapsed, jitter=random.random)
-        self._joiner = Joiner(self._calls, self._near)
+        lookups = Lookups(self._link.lookup, jitter=random.random)
+        self._joiner = Joiner(self._calls, lookups, self._near)
 
     async def __aenter__(self) -> Self:
         return self

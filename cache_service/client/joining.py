@@ -2,7 +2,8 @@
 
 The call is the price: a hundred reads in one BatchGet cost little more than one. So a read
 waits for the end of the tick in which it is made, and no longer, with one future and neither
-a task nor a timer of its own. Alone in its tick it goes as its own method.
+a task nor a timer of its own. Alone in its tick it goes as its own method; else the batch
+goes on a stream, or as a call where there is none. Reports always go as calls.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import grpc
 
 from cache_service.client.calling import Calls
 from cache_service.client.errors import again, failed, of_status, reason_of
+from cache_service.client.lookups import TOO_LATE, Lookups
 from cache_service.client.near import Asked, Near
 from cache_service.client.reads import Read
 from chairside.cache.v1 import cache_service_pb2 as pb
@@ -23,12 +25,12 @@ from service_kit.wire import bytes_field, varint_field
 
 __all__ = ["MOST_READS", "Joiner"]
 
+_Reply = pb.BatchGetResponse | pb.LookupResponse
+
 MOST_READS = 128
 """Reads of one batch: half of what the contract allows, so that of a crowd the service answers
 one half while the other is dealt out here."""
 
-_WITH_TAGS = varint_field(2, 1)
-_TOO_LATE = failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 _CLOSED = failed(grpc.StatusCode.CANCELLED, "the client is closed")
 _UNREADABLE = failed(grpc.StatusCode.INTERNAL, "the answer cannot be read")
 
@@ -51,9 +53,11 @@ class _Waiting:
 class Joiner:
     """Sends reads joined by tick. A caller that goes away cancels nothing of the others."""
 
-    def __init__(self, calls: Calls, near: Near) -> None:
+    def __init__(self, calls: Calls, lookups: Lookups, near: Near) -> None:
         self._calls = calls
+        self._lookups = lookups
         self._near = near
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -66,7 +70,9 @@ class Joiner:
         It fails with grpc.aio.AioRpcError, as the method itself would, after `seconds` at
         the latest. `asked` says under what the near cache may keep the answer.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # Kept, since to ask for it is a system call, by the hundred.
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         waiting = self._waiting
         if not waiting:
@@ -81,6 +87,7 @@ class Joiner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._lookups.close()
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -105,7 +112,7 @@ class Joiner:
         loop = asyncio.get_running_loop()
         seconds = max(one.seconds for one in group)
         timers = [
-            loop.call_later(one.seconds, one.fail, _TOO_LATE)
+            loop.call_later(one.seconds, one.fail, TOO_LATE)
             for one in group
             if one.seconds < seconds
         ]
@@ -132,12 +139,8 @@ class Joiner:
             one.future.set_result(one.read.parse(answer))
 
     async def _together(self, group: Sequence[_Waiting], end: float) -> None:
-        parts = [bytes_field(1, bytes_field(one.read.number, one.raw)) for one in group]
-        if any(one.asked is not None for one in group):
-            parts.append(_WITH_TAGS)
-        left = end - asyncio.get_running_loop().time()
         try:
-            answer = await self._calls.call("BatchGet", b"".join(parts), left)
+            reply = await self._reply(group, end)
         except grpc.aio.AioRpcError as error:
             if len(group) == 1 or reason_of(error) != "ANSWER_TOO_LARGE":
                 raise
@@ -146,9 +149,22 @@ class Joiner:
             await self._together(group[:middle], end)
             await self._together(group[middle:], end)
             return
-        self._deal(group, pb.BatchGetResponse.FromString(answer))
+        self._deal(group, reply)
 
-    def _deal(self, group: Sequence[_Waiting], reply: pb.BatchGetResponse) -> None:
+    async def _reply(self, group: Sequence[_Waiting], end: float) -> _Reply:
+        loop = asyncio.get_running_loop()
+        # One that waits alone takes its call along, and a slow one must not hold back others.
+        if len(group) > 1 and not group[0].read.slow:
+            reply = await self._lookups.ask(_batch(group, _LOOKUP), end - loop.time())
+            if reply is not None:
+                if reply.HasField("error"):
+                    raise of_status(reply.error)
+                return reply
+        raw = _batch(group, _CALL)
+        answer = await self._calls.call("BatchGet", raw, end - loop.time())
+        return pb.BatchGetResponse.FromString(answer)
+
+    def _deal(self, group: Sequence[_Waiting], reply: _Reply) -> None:
         results: Iterable[Any] = reply.results
         for one, result in zip(group, results, strict=True):
             field = one.read.field
@@ -160,3 +176,20 @@ class Joiner:
                 self._near.put(one.asked, answer, result.tags, reply.process)
             if not one.future.done():
                 one.future.set_result(answer)
+
+
+def _fields(request: type[pb.BatchGetRequest | pb.LookupRequest]) -> tuple[int, bytes]:
+    """Return the number of the reads, and the field that asks for tags."""
+    fields = request.DESCRIPTOR.fields_by_name
+    return fields["reads"].number, varint_field(fields["with_tags"].number, 1)
+
+
+_CALL, _LOOKUP = _fields(pb.BatchGetRequest), _fields(pb.LookupRequest)
+
+
+def _batch(group: Sequence[_Waiting], fields: tuple[int, bytes]) -> bytes:
+    number, with_tags = fields
+    parts = [bytes_field(number, bytes_field(one.read.number, one.raw)) for one in group]
+    if any(one.asked is not None for one in group):
+        parts.append(with_tags)
+    return b"".join(parts)

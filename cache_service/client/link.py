@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ _OPTIONS = (
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 30.0
 """For calls of a channel that another took the place of: as long as the service lets one last."""
-_WATCH = f"/{pb.DESCRIPTOR.services_by_name['CacheService'].full_name}/Watch"
+_SERVICE = pb.DESCRIPTOR.services_by_name["CacheService"].full_name
 
 
 class Link:
@@ -66,9 +66,16 @@ class Link:
         self._look()
         call: grpc.aio.UnaryStreamMultiCallable[pb.WatchRequest, pb.WatchResponse]
         call = self._channel.unary_stream(
-            _WATCH, pb.WatchRequest.SerializeToString, pb.WatchResponse.FromString
+            f"/{_SERVICE}/Watch", pb.WatchRequest.SerializeToString, pb.WatchResponse.FromString
         )
         return call(pb.WatchRequest(), metadata=self._metadata)
+
+    def lookup(self, requests: AsyncIterator[bytes]) -> grpc.aio.StreamStreamCall[bytes, bytes]:
+        """Open a stream of batches."""
+        self._look()
+        call: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
+        call = self._channel.stream_stream(f"/{_SERVICE}/Lookup")
+        return call(requests, metadata=self._metadata)
 
     async def close(self) -> None:
         """End all calls."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import grpc
 
-from cache_service.client.calling import pause
+from cache_service.client.calling import until_reopened
 from cache_service.client.near import Near
 from cache_service.coherence.lease import LEASE_SECONDS, MARGIN_SECONDS
 from chairside.cache.v1 import cache_service_pb2 as pb
@@ -28,9 +28,6 @@ __all__ = ["Watcher"]
 _MARGIN = MARGIN_SECONDS / LEASE_SECONDS
 _RENEWED_AFTER = 5
 """Times the near cache's lease: the margin's part then stays below a sixth of it."""
-_LONGEST_PAUSE = 5.0
-_MOST_FAILURES = 8
-"""As far as they are counted: pauses double, and have reached the longest by then."""
 
 Open = Callable[[], grpc.aio.UnaryStreamCall[pb.WatchRequest, pb.WatchResponse]]
 
@@ -143,9 +140,8 @@ class Watcher:
             self._successor = None
         if self._closed:
             return
-        self._failures = min(self._failures + 1, _MOST_FAILURES)
-        wait = None if error is None else pause(error, self._failures, self._jitter())
-        wait = min(_LONGEST_PAUSE, _LONGEST_PAUSE if wait is None else wait)
+        self._failures += 1
+        wait = until_reopened(error, self._failures, self._jitter())
         self._again = asyncio.get_running_loop().call_later(wait, self._reopen)
 
     def _reopen(self) -> None:

@@ -84,10 +84,12 @@ class NearResponses:
             near = self._near.get(read)
             if near is None or (caller is not None and not caller.sees(near.organization_id)):
                 return None
-            if not self._right(read, near, now):
+            if now >= near.until:
                 return None
+            self._near.move_to_end(read)
             found.append(near)
-        return found
+        # Asked once for all: each asking looks at the lease.
+        return found if self._reads.keeps([one for near in found for one in near.kept]) else None
 
     def serve(self, near: Near) -> bytes:
         """Count every entry of a response that was found just now, and return its bytes."""

@@ -1,10 +1,13 @@
 """The Python client against real processes: joined reads, tokens, and how old a near hit may be."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.request import urlopen
 
@@ -17,6 +20,7 @@ from cache_service.coherence.tokens import parse_token
 from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.clock import elapsed
 from service_kit.values import to_date
+from tests.faults.proxy import Direction, Proxy
 from tests.integration.cache.pair import MONDAY, NINE, VARIABLES, Pair, book_nine, everything_of
 from tests.integration.cache.running import Cache, refused, source, start_cache, starts
 from tests.integration.cache.shops import Shop
@@ -26,6 +30,9 @@ from tests.support.waiting import eventually
 LEASE = 1.0
 STALENESS = 30
 WRITES = 60
+LOSSES = 5
+METHODS = ("BatchGet", "ListClients", "GetSchedule", "GetAvailability")
+LOOKUP = "CacheService/Lookup"
 
 
 @pytest.fixture
@@ -61,8 +68,8 @@ async def becomes_near(client: CacheClient, shop: Shop) -> None:
     await eventually(near, seconds=10)
 
 
-def handled(cache: Cache) -> int:
-    """Return how many reads a process has answered, alone or in batches."""
+def handled(cache: Cache, *methods: str) -> int:
+    """Return how many calls of these a process has answered; else of reads, alone or in batches."""
     with urlopen(f"http://127.0.0.1:{cache.process.metrics_port}/metrics") as answer:
         text = answer.read().decode()
     return sum(
@@ -70,7 +77,7 @@ def handled(cache: Cache) -> int:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
         if sample.name == "grpc_server_handled_total"
-        and sample.labels["grpc_method"] in {"BatchGet", "ListClients"}
+        and sample.labels["grpc_method"] in (methods or ("BatchGet", "ListClients"))
     )
 
 
@@ -148,7 +155,7 @@ async def test_a_near_hit_costs_the_service_nothing(
 async def test_reads_of_one_tick_are_one_call_with_the_same_answers(
     pair: Pair, held_shop: Shop, client: CacheClient
 ) -> None:
-    """Different reads of a real shop, one of an unknown barber: each as its method answers it."""
+    """One message on a stream: each is as its method answers it, that of an unknown barber too."""
     shop = held_shop
     mine = {"organization_id": shop.organization_id}
     plain = clients_of(shop, staleness=0)
@@ -164,7 +171,7 @@ async def test_reads_of_one_tick_are_one_call_with_the_same_answers(
         await refused(stub.GetSchedule(unknown)),
         await stub.GetAvailability(slots),
     ]
-    before = handled(pair.one)
+    before = handled(pair.one, *METHODS)
     joined: list[Any] = await asyncio.gather(
         client.list_clients(plain),
         client.get_schedule(schedule),
@@ -172,13 +179,80 @@ async def test_reads_of_one_tick_are_one_call_with_the_same_answers(
         client.get_availability(slots),
         return_exceptions=True,
     )
-    assert handled(pair.one) == before + 1
+    assert handled(pair.one, *METHODS) == before, "but for the stream, which is open"
     for one in (alone, joined):
         for answer in (one[0], one[1], one[3]):
             answer.ClearField("cache_info")
     assert [joined[at] for at in (0, 1, 3)] == [alone[at] for at in (0, 1, 3)]
     assert joined[2].code() is grpc.StatusCode.NOT_FOUND
     assert details_of(joined[2]) == details_of(alone[2])
+    await client.close()
+
+    async def logged() -> bool:
+        lines = [
+            json.loads(line) for line in pair.one.process.output().splitlines() if LOOKUP in line
+        ]
+        assert [(line["batches"], line["reads"]) for line in lines[-1:]] == [(1, 4)]
+        return True
+
+    await eventually(logged)
+
+
+async def test_connections_lost_in_the_middle_lose_no_read(pair: Pair, held_shop: Shop) -> None:
+    """While answers are on their way, again and again: each caller gets its own all the same."""
+    shop, port = held_shop, int(pair.one.process.address.rpartition(":")[2])
+    requests = [
+        pb.GetAvailabilityRequest(
+            organization_id=shop.organization_id,
+            service_id=shop.services[0],
+            start_date=to_date(MONDAY + timedelta(days=days)),
+        )
+        for days in range(8)
+    ]
+    expected = [(await pair.one.stub.GetAvailability(request)).barbers for request in requests]
+    assert len({str(one) for one in expected}) > 1
+    answered, lost, over = 0, 0, asyncio.Event()
+    async with (
+        Proxy("cache", port, Random(1)) as proxy,  # noqa: S311 - no secret
+        CacheClient(f"127.0.0.1:{proxy.port}", near_bytes=0) as client,
+    ):
+
+        async def caller(number: int) -> None:
+            nonlocal answered
+            while not over.is_set():
+                answer = await client.get_availability(requests[number])
+                assert answer.barbers == expected[number]
+                answered += 1
+
+        async def more_than(count: int) -> None:
+            async def answers() -> bool:
+                assert not calling.done(), "a caller failed"
+                return answered > count
+
+            await eventually(answers)
+
+        streams = handled(pair.one, "Lookup")
+        calling = asyncio.gather(*map(caller, range(len(requests))))
+        for _ in range(LOSSES):
+            await more_than(answered + 100)
+            proxy.counts.clear()
+            proxy.hold(Direction.REPLIES)
+            await eventually(lambda: _held(proxy))
+            proxy.heal(lose=True)
+            lost += proxy.counts["lost_bytes"]
+        await more_than(answered + 100)
+        over.set()
+        await calling
+    assert lost > 0
+
+    async def ended() -> bool:
+        return handled(pair.one, "Lookup") > streams + 1
+
+    await eventually(ended)
+
+
+async def _held(proxy: Proxy) -> bool:
+    return proxy.counts["held_bytes"] > 0
 
 
 async def test_a_token_that_is_carried_makes_its_change_seen(

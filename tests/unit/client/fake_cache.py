@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,9 @@ from cache_service.client import CacheClient
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1 import types_pb2
 from service_kit.calls import Context
-from service_kit.errors import Unavailable
+from service_kit.errors import ServiceError, Unavailable
+from service_kit.exchange import exchange
+from service_kit.status import status_of
 from tests.support.batching import batch_get
 from tests.support.grpc_server import serve_here
 
@@ -51,10 +53,11 @@ class FakeCache:
     """Answers reads by `answer`, alone and in batches, and keeps what it was asked.
 
     `gate` holds back every answer while it is not set; `process` and `tags` are what a
-    batch says of its answers.
+    batch says of its answers. Without `lookup` it is a service that has no such stream; each
+    one opened is in `lookups`, and ends when that is set, with what is under way on it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lookup: bool = True) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.seconds: list[float | None] = []
         self.ends: list[str] = []
@@ -64,6 +67,9 @@ class FakeCache:
         self.process = "p1"
         self.tags: Callable[[Any], list[str]] = lambda _request: ["organization", "day"]
         self.streams: list[Stream] = []
+        self.lookups: list[asyncio.Event] = []
+        if lookup:
+            self.Lookup = self._lookup
 
     @property
     def methods(self) -> list[str]:
@@ -76,7 +82,10 @@ class FakeCache:
 
     async def _take(self, method: str, request: Any, context: Context) -> None:
         self.calls.append((method, request))
-        self.seconds.append(context.time_remaining())
+        left: float | None = context.time_remaining()
+        if method == "Lookup":
+            left = request.timeout.ToTimedelta().total_seconds()
+        self.seconds.append(left)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
@@ -102,6 +111,44 @@ class FakeCache:
     async def BatchGet(self, request: Any, context: Context) -> Any:
         """Answer many reads, each with its own outcome."""
         await self._take("BatchGet", request, context)
+        return await self.batch(request, context)
+
+    async def _lookup(
+        self, requests: AsyncIterator[Any], context: Context
+    ) -> AsyncIterator[pb.LookupResponse]:
+        """Answer batches as they come, until the test ends it."""
+        end = asyncio.Event()
+        self.lookups.append(end)
+        ending = asyncio.ensure_future(end.wait())
+
+        async def answer(request: Any) -> pb.LookupResponse:
+            answering = asyncio.ensure_future(self._looked_up(request, context))
+            try:
+                await asyncio.wait((answering, ending), return_when=asyncio.FIRST_COMPLETED)
+                if not answering.done():
+                    raise Unavailable("GONE", "gone", retry_after=0.01)
+                return answering.result()
+            finally:
+                answering.cancel()
+
+        answers = exchange(requests, answer, at_once=16, draining=asyncio.Event())
+        try:
+            async with aclosing(answers):
+                async for one in answers:
+                    yield one
+        finally:
+            ending.cancel()
+
+    async def _looked_up(self, request: Any, context: Context) -> pb.LookupResponse:
+        await self._take("Lookup", request, context)
+        try:
+            found = await self.batch(request, context)
+        except ServiceError as error:
+            return pb.LookupResponse(id=request.id, error=status_of(error))
+        return pb.LookupResponse(id=request.id, results=found.results, process=found.process)
+
+    async def batch(self, request: Any, context: Context) -> pb.BatchGetResponse:
+        """Answer a batch, however it came."""
         inner = SimpleNamespace(GetAvailability=self._inner, GetAnalytics=self._report)
         reply = await batch_get(inner, request, context)
         if request.with_tags:

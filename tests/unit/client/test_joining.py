@@ -14,6 +14,9 @@ from tests.support.grpc_server import details_of
 from tests.support.waiting import eventually
 from tests.unit.client.fake_cache import FakeCache, ask, client_of, slots_of
 
+BOTH_WAYS = pytest.mark.parametrize("lookup", [True, False], ids=["stream", "calls"])
+"""A service that has the stream, and one that has not."""
+
 
 def barber(answer: pb.GetAvailabilityResponse) -> int:
     """Return which answer it is."""
@@ -53,13 +56,13 @@ async def test_reads_of_one_tick_are_one_call_each_with_its_own_answer() -> None
     async with client_of(fake) as client:
         answers = await asyncio.gather(*(client.get_availability(ask(n)) for n in range(1, 101)))
         assert [barber(answer) for answer in answers] == list(range(1, 101))
-        assert fake.methods == ["BatchGet"]
+        assert fake.methods == ["Lookup"]
         batch = fake.calls[0][1]
         assert [read.get_availability for read in batch.reads] == [ask(n) for n in range(1, 101)]
         assert not batch.with_tags
         await client.get_availability(ask(1))
         await client.get_availability(ask(2))
-    assert fake.methods == ["BatchGet", "GetAvailability", "GetAvailability"]
+    assert fake.methods == ["Lookup", "GetAvailability", "GetAvailability"]
 
 
 async def test_a_batch_has_no_more_reads_than_is_good() -> None:
@@ -68,14 +71,14 @@ async def test_a_batch_has_no_more_reads_than_is_good() -> None:
     async with client_of(fake) as client:
         answers = await asyncio.gather(*(client.get_availability(ask(n)) for n in range(many)))
     assert [barber(answer) for answer in answers] == list(range(many))
-    assert sorted(fake.methods) == ["BatchGet", "BatchGet", "GetAvailability"]
-    sizes = [len(call.reads) for name, call in fake.calls if name == "BatchGet"]
+    assert sorted(fake.methods) == ["GetAvailability", "Lookup", "Lookup"]
+    sizes = [len(call.reads) for name, call in fake.calls if name == "Lookup"]
     assert sizes == [MOST_READS] * 2
     assert MOST_READS <= 256, "the contract's"
 
 
 async def test_reports_do_not_keep_other_reads_waiting() -> None:
-    """They are joined among themselves."""
+    """They are joined among themselves, and never on the stream, where they would be waited for."""
     fake = FakeCache()
     report = pb.GetAnalyticsRequest(organization_id=1)
     async with client_of(fake) as client:
@@ -83,8 +86,7 @@ async def test_reports_do_not_keep_other_reads_waiting() -> None:
             *(client.get_availability(ask(n)) for n in (1, 2)),
             *(client.get_analytics(report) for _ in range(3)),
         )
-    assert fake.methods == ["BatchGet", "BatchGet"]
-    assert sorted(len(call.reads) for _, call in fake.calls) == [2, 3]
+    assert {name: len(call.reads) for name, call in fake.calls} == {"Lookup": 2, "BatchGet": 3}
 
 
 async def test_an_error_of_one_read_is_that_callers_alone_and_whole() -> None:
@@ -106,17 +108,18 @@ async def test_an_error_of_one_read_is_that_callers_alone_and_whole() -> None:
     assert isinstance(two, grpc.aio.AioRpcError)
     assert (two.code(), two.details()) == (alone.code(), alone.details())
     assert details_of(two) == details_of(alone)
-    assert fake.methods == ["GetAvailability", "BatchGet"]
+    assert fake.methods == ["GetAvailability", "Lookup"]
 
 
-async def test_an_error_of_the_whole_batch_is_everybodys() -> None:
+@BOTH_WAYS
+async def test_an_error_of_the_whole_batch_is_everybodys(*, lookup: bool) -> None:
     """Each has an error of its own to raise, with the details."""
-    fake = FakeCache()
+    fake = FakeCache(lookup=lookup)
 
     async def refuse(_request: Any, _context: Any) -> Any:
         raise FailedPrecondition("NOT_TODAY", "closed")
 
-    fake.BatchGet = refuse  # type: ignore[method-assign]
+    fake.batch = refuse  # type: ignore[method-assign]
     async with client_of(fake) as client:
         errors = await asyncio.gather(
             *(client.get_availability(ask(n)) for n in (1, 2)), return_exceptions=True
@@ -128,10 +131,11 @@ async def test_an_error_of_the_whole_batch_is_everybodys() -> None:
         assert details_of(error)["ErrorInfo"].reason == "NOT_TODAY"  # type: ignore[attr-defined]
 
 
-async def test_answers_too_large_together_are_asked_for_apart() -> None:
+@BOTH_WAYS
+async def test_answers_too_large_together_are_asked_for_apart(*, lookup: bool) -> None:
     """A batch must not fail where each of its reads alone would not."""
-    fake = FakeCache()
-    whole = fake.BatchGet
+    fake = FakeCache(lookup=lookup)
+    whole = fake.batch
 
     async def at_most_two(request: Any, context: Any) -> Any:
         reply = await whole(request, context)
@@ -139,15 +143,16 @@ async def test_answers_too_large_together_are_asked_for_apart() -> None:
             raise AnswerTooLarge
         return reply
 
-    fake.BatchGet = at_most_two  # type: ignore[method-assign]
+    fake.batch = at_most_two  # type: ignore[method-assign]
     async with client_of(fake) as client:
         answers = await asyncio.gather(*(client.get_availability(ask(n)) for n in range(1, 8)))
     assert [barber(answer) for answer in answers] == list(range(1, 8))
 
 
-async def test_a_caller_that_goes_away_cancels_nothing_of_the_others() -> None:
+@BOTH_WAYS
+async def test_a_caller_that_goes_away_cancels_nothing_of_the_others(*, lookup: bool) -> None:
     """The batch goes on; the one that left gets nothing."""
-    fake = FakeCache()
+    fake = FakeCache(lookup=lookup)
     fake.gate.clear()
     async with client_of(fake) as client:
         first, second = (asyncio.create_task(client.get_availability(ask(n))) for n in (1, 2))
@@ -185,9 +190,10 @@ async def test_one_cancelled_before_the_tick_ends_is_not_asked_for() -> None:
     assert fake.methods == ["GetAvailability"]
 
 
-async def test_each_caller_has_its_own_deadline() -> None:
-    """The call has the longest, and the shorter one ends by itself."""
-    fake = FakeCache()
+@BOTH_WAYS
+async def test_each_caller_has_its_own_deadline(*, lookup: bool) -> None:
+    """The batch has the longest, and the shorter one ends by itself."""
+    fake = FakeCache(lookup=lookup)
     fake.gate.clear()
     async with client_of(fake) as client:
         short = asyncio.create_task(client.get_availability(ask(1), 0.05))
@@ -197,7 +203,7 @@ async def test_each_caller_has_its_own_deadline() -> None:
         assert not long.done()
         fake.gate.set()
         assert barber(await long) == 2
-    assert fake.methods == ["BatchGet"]
+    assert fake.methods == ["Lookup" if lookup else "BatchGet"]
     assert fake.seconds[0] is not None
     assert 4 < fake.seconds[0] < 5.1, "clocks of two parties"
 
@@ -212,9 +218,10 @@ async def test_every_call_has_a_deadline() -> None:
     assert [round(seconds or 0) for seconds in fake.seconds] == [3, 1, 3]
 
 
-async def test_closing_fails_what_is_under_way_and_leaves_nothing_behind() -> None:
+@BOTH_WAYS
+async def test_closing_fails_what_is_under_way_and_leaves_nothing_behind(*, lookup: bool) -> None:
     """Nobody waits for ever, no task stays, and a closed client answers nothing."""
-    fake = FakeCache()
+    fake = FakeCache(lookup=lookup)
     fake.gate.clear()
     before = asyncio.all_tasks()
     async with client_of(fake) as client:

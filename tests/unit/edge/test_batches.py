@@ -8,13 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from cache_service.coherence.outcome import Answer, Outcome
-from cache_service.edge.batch import Batches
+from cache_service.edge.batch import Batches, seconds_for
 from cache_service.edge.composed import Composed, Part
 from cache_service.edge.kinds import Kind
 from cache_service.edge.near import NearResponses
 from cache_service.edge.reads import Reads
 from cache_service.queries.shop import ShopArguments, shop_settings
 from chairside.cache.v1 import cache_service_pb2 as pb
+from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from service_kit.clock import SystemClock
 from service_kit.errors import Unavailable
 from tests.support.grpc_server import Served, serve_here
@@ -96,6 +97,44 @@ async def test_a_read_that_takes_too_long_fails_alone() -> None:
         results = await ask(served, 1, 2, 3, seconds=1)
     assert [one.error.code for one in results] == [0, 4, 0]
     assert servicer.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "seconds"),
+    [(0.25, None, 0.25), (None, None, 10), (20, None, 20), (99, None, 30), (5, 3, 3), (-1, 3, 0)],
+)
+def test_a_batch_of_a_stream_may_take_as_long_as_it_says(
+    asked: float | None, left: float | None, seconds: float
+) -> None:
+    """Ten seconds unless it says so, at most thirty, and no longer than its stream has."""
+    request = pb.LookupRequest()
+    if asked is not None:
+        request.timeout.FromNanoseconds(int(asked * 1e9))
+    assert seconds_for(request, left) == seconds
+
+
+async def test_a_read_of_a_stream_that_takes_too_long_fails_alone() -> None:
+    """Within what its batch says, while another batch has more time."""
+    go_on = asyncio.Event()
+
+    async def answer(number: int) -> None:
+        if number == 2:
+            await asyncio.Event().wait()
+        if number == 3:
+            await go_on.wait()
+
+    async with serve_here(Servicer(answer)) as served:
+        call = CacheServiceStub(served.channel).Lookup()
+        await call.write(pb.LookupRequest(id=8, reads=batch(3).reads))
+        short = pb.LookupRequest(id=7, reads=batch(1, 2).reads)
+        short.timeout.FromMilliseconds(100)
+        await call.write(short)
+        replies = [await call.read()]
+        go_on.set()
+        replies.append(await call.read())
+        await call.done_writing()
+    told = [(reply.id, [one.error.code for one in reply.results]) for reply in replies]
+    assert told == [(7, [0, 4]), (8, [0])]
 
 
 async def test_a_caller_that_goes_away_leaves_no_read() -> None:

@@ -1,7 +1,8 @@
 """A stream of requests answered on a stream: several at once, and never more than that."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,30 @@ async def test_no_more_is_read_while_so_many_are_under_way_or_not_taken() -> Non
     await _settle()
     assert caller.begun == [0, 1, 2, 3]
     assert [number async for number in answers] == [2, 3, 4, 5]
+
+
+async def test_an_answer_that_is_there_needs_no_task() -> None:
+    """It comes at once, before those that take their time, and takes one of the places too."""
+    begun: list[int] = []
+    go_on = asyncio.Event()
+    before = len(asyncio.all_tasks())
+
+    async def slowly(number: int) -> int:
+        await go_on.wait()
+        return number
+
+    def answer(number: int) -> int | Coroutine[Any, Any, int]:
+        begun.append(number)
+        return slowly(number) if number == 0 else number
+
+    caller = _Caller(6)
+    answers = exchange(caller.requests(), answer, at_once=3, draining=caller.draining)
+    assert [await anext(answers), await anext(answers)] == [1, 2]
+    await _settle()
+    assert begun == [0, 1, 2, 3]
+    assert len(asyncio.all_tasks()) - before == 4, "three of its own, and one for the slow answer"
+    go_on.set()
+    assert sorted([number async for number in answers]) == [0, 3, 4, 5]
 
 
 async def test_the_drain_ends_it_behind_what_is_under_way() -> None:
