@@ -95,8 +95,12 @@ class Joiner:
             for one in waiting:
                 one.fail(_CLOSED)
             return
-        for slow in (False, True):
-            group = [one for one in waiting if one.read.slow is slow and not one.future.done()]
+        fast: list[_Waiting] = []
+        slow: list[_Waiting] = []
+        for one in waiting:
+            if not one.future.done():
+                (slow if one.read.slow else fast).append(one)
+        for group in (fast, slow):
             for at in range(0, len(group), MOST_READS):
                 self._start(group[at : at + MOST_READS])
 
@@ -116,12 +120,13 @@ class Joiner:
             for one in group
             if one.seconds < seconds
         ]
-        failure = _UNREADABLE
+        failure: grpc.aio.AioRpcError | None = _UNREADABLE
         try:
             if len(group) == 1 and group[0].asked is None:
                 await self._alone(group[0])
             else:
                 await self._together(group, loop.time() + seconds)
+            failure = None
         except grpc.aio.AioRpcError as error:
             failure = error
         except asyncio.CancelledError:
@@ -130,8 +135,9 @@ class Joiner:
         finally:
             for timer in timers:
                 timer.cancel()
-            for one in group:
-                one.fail(failure)
+            if failure is not None:
+                for one in group:
+                    one.fail(failure)
 
     async def _alone(self, one: _Waiting) -> None:
         answer = await self._calls.call(one.read.name, one.raw, one.seconds)
