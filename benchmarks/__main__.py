@@ -20,6 +20,7 @@ from benchmarks import (
     fan_out,
     footprint,
     hit,
+    hostile,
     invalidate,
     latency,
     members,
@@ -60,6 +61,7 @@ _WORKER_ROUNDS, _WORKER_CALLS = 15, 20_000
 _STRIDE = 6
 _ANALYTICS_ROUNDS = 15
 _OUTAGES, _KILLS = 8, 20
+_HOSTILE_SECONDS = 10.0
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side; they take turns.")]
 
@@ -133,6 +135,14 @@ def outages_command(
 ) -> None:
     """Measure what mutations wait for in outages, and how soon is seen what was never told."""
     _run(outages.measure(times, kills))
+
+
+@cli.command(name="hostile")
+def hostile_command(
+    seconds: Annotated[float, typer.Option(min=1, help="Of each attack.")] = _HOSTILE_SECONDS,
+) -> None:
+    """Measure what a caller sees while another does harm, and what that costs in memory."""
+    _run(hostile.measure(seconds))
 
 
 @cli.command(name="memory")
@@ -239,6 +249,7 @@ def all_command() -> None:
         members.measure(_MEMBER_ROUNDS),
         outages.measure(_OUTAGES, _KILLS),
         workers.measure(_WORKER_ROUNDS, _WORKER_CALLS),
+        hostile.measure(_HOSTILE_SECONDS),
         mutations.measure(9),
         precision.measure(precision.SALON, _STRIDE),
         analytics.measure(MOST, _ANALYTICS_ROUNDS),

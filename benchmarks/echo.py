@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import uvloop
 
-from service_kit.process import server_options
+from service_kit.limits import server_options
 
 __all__: list[str] = []
 

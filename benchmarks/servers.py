@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -206,12 +206,17 @@ def serve_booking(at: Stand, cache: MeasuredService) -> MeasuredService:
 
 
 def serve_cache(
-    at: Stand, *, memory_bytes: int | None = None, workers: int = 1, cores: list[int] | None = None
+    at: Stand,
+    *,
+    memory_bytes: int | None = None,
+    workers: int = 1,
+    cores: list[int] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> MeasuredService:
     """Return the cache service, to be entered; access log and metrics are on.
 
     It runs on the stand's core for servers, or on these `cores`. `memory_bytes` 0 has every
-    hit come from Valkey; None is the default.
+    hit come from Valkey; None is the default. `variables` are further ones.
     """
     memory = {} if memory_bytes is None else {"CHAIRSIDE_CACHE_MEMORY_BYTES": str(memory_bytes)}
     return MeasuredService(
@@ -229,6 +234,7 @@ def serve_cache(
             # Audits load what they compare, behind the answers: not what is measured here.
             "CHAIRSIDE_CACHE_AUDIT_SHARE": "0",
             **memory,
+            **(variables or {}),
         },
         at.directory,
         at.server_core if cores is None else cores,

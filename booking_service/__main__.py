@@ -10,6 +10,7 @@ import asyncpg
 import typer
 from sqlalchemy.exc import DBAPIError
 
+import service_kit.quiet  # noqa: F401 - before all that imports grpc
 from booking_service.app import build
 from booking_service.checking import problems_of
 from booking_service.importing import commands

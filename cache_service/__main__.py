@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+import service_kit.quiet  # noqa: F401 - before all that imports grpc
 from cache_service.app import build, check
 from cache_service.commands.audit import run_audit
 from cache_service.commands.check import problems_of

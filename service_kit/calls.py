@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from service_kit.access_log import AccessLog
-from service_kit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from service_kit.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
 from service_kit.leftovers import Leftovers
 from service_kit.metrics import CallCounter, Metrics
 
@@ -93,12 +93,14 @@ class Calls:
         default_deadline: float = _DEFAULT_DEADLINE,
         max_deadline: float = _MAX_DEADLINE,
         max_open: int = 1000,
+        max_watches: int = 1000,
     ) -> None:
         self.metrics = metrics
         self.access_log = access_log
         self.default_deadline = default_deadline
         self.max_deadline = max_deadline
         self.max_open = max_open
+        self.max_watches = max_watches
         self.leftovers = Leftovers()
         self.refused = 0
         self._draining = False
@@ -113,14 +115,25 @@ class Calls:
 
     def open(self) -> None:
         """Count a call in; refuse it above the limit, and in the drain."""
+        metrics = self.metrics
+        metrics.open_calls += 1
+        if metrics.open_calls - metrics.open_watches > self.max_open:
+            raise self._refused("TOO_MANY_CALLS", "calls", self.max_open)
+
+    def open_watch(self) -> None:
+        """Count in a call that is only told of what happens: those have a limit of their own."""
         self.metrics.open_calls += 1
-        if self.metrics.open_calls > self.max_open:
-            self.refused += 1
-            if self._draining:
-                reason, message = "DRAINING", "this process is about to end"
-                raise Unavailable(reason, message)
-            reason, message = "TOO_MANY_CALLS", "this process handles as many calls as it may"
-            raise ResourceExhausted(reason, message, retry_after=0.5, limit=self.max_open)
+        self.metrics.open_watches += 1
+        if self._draining or self.metrics.open_watches > self.max_watches:
+            raise self._refused("TOO_MANY_WATCHES", "watches", self.max_watches)
+
+    def _refused(self, reason: str, what: str, limit: int) -> ServiceError:
+        self.refused += 1
+        if self._draining:
+            reason, message = "DRAINING", "this process is about to end"
+            return Unavailable(reason, message)
+        message = f"this process handles as many {what} as it may"
+        return ResourceExhausted(reason, message, retry_after=0.5, limit=limit)
 
     def close(  # noqa: PLR0917 - what a call was
         self,

@@ -96,6 +96,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.open_calls = 0
+        self.open_watches = 0
         self._counters: list[CallCounter] = []
         self.add(self._collect)
 

@@ -29,7 +29,7 @@ from service_kit.callers import Right
 from service_kit.calls import Calls
 from service_kit.clock import Clock, SystemClock, elapsed
 from service_kit.common_measures import FILES_REFUSED, LINES_DROPPED, LOOP_LAG
-from service_kit.errors import LARGEST_ANSWER
+from service_kit.limits import Limits, server_options
 from service_kit.line import Line
 from service_kit.listening import listen
 from service_kit.loop_lag import watch_loop
@@ -43,11 +43,12 @@ if TYPE_CHECKING:
     # Made at run time only where it is wanted, by open_tracing.
     from service_kit.otel import Tracing
 
-__all__ = ["Application", "Runtime", "StartError", "run", "run_worker", "serve", "server_options"]
+__all__ = ["Application", "Runtime", "StartError", "run", "run_worker", "serve"]
 
 _OWN_CALLS = 200  # room for health and reflection above the limit for calls
 _LEFTOVER_SECONDS = 5.0
 _TURN_AWAY_SECONDS, _QUIET_SECONDS = 1.0, 0.05
+_TOLD_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ async def serve(
             default_deadline=settings.default_deadline,
             max_deadline=settings.max_deadline,
             max_open=settings.max_open_calls,
+            max_watches=settings.max_watches,
         )
         callers = await open_callers(stack, settings)
         access = None
@@ -140,7 +142,7 @@ async def serve(
             runtime.draining.set()
             state.drain()
             await _turn_away(calls, min(_TURN_AWAY_SECONDS, settings.drain))
-            await server.stop(settings.drain)
+            await _stop(server, metrics, settings.drain)
             await calls.leftovers.settle(_LEFTOVER_SECONDS)
             log.info("stopped", service=name)
 
@@ -180,16 +182,27 @@ def _make_server(
     *,
     shared: bool,
 ) -> tuple[grpc.aio.Server, health.Health]:
-    server = grpc.aio.server(
-        options=server_options(shared=shared),
-        maximum_concurrent_rpcs=settings.max_open_calls + _OWN_CALLS,
+    # No maximum_concurrent_rpcs: calls that never say what they ask count there, and as many of
+    # them had everybody else refused, health too, for as long as their callers liked.
+    limits = Limits(
+        streams=settings.max_streams,
+        connections=settings.max_connections,
+        message=settings.max_message_bytes,
+        age=settings.max_connection_age,
+        idle=settings.max_connection_idle,
     )
+    server = grpc.aio.server(options=server_options(limits, shared=shared))
     names = [descriptor.full_name for descriptor, _ in application.services]
     state = health.Health(names)
     for descriptor, servicer in application.services:
         register(server, descriptor, servicer, calls, access)
     # Health answers anybody, and also when nothing else may: at the limit, and in the drain.
-    own = Calls(calls.metrics, calls.access_log, max_open=settings.max_open_calls + _OWN_CALLS)
+    own = Calls(
+        calls.metrics,
+        calls.access_log,
+        max_open=settings.max_open_calls + _OWN_CALLS,
+        max_watches=settings.max_watches + _OWN_CALLS,
+    )
     register(server, health.SERVICE, state, own)
     if settings.reflection:
         reflection.enable_server_reflection(
@@ -197,26 +210,6 @@ def _make_server(
         )
     refuse_unknown_methods(server)
     return server, state
-
-
-def server_options(*, shared: bool = False) -> list[tuple[str, int]]:
-    """Return the channel options of our servers; `shared` by workers on one port."""
-    return [
-        # Else a second process would share the port without a word.
-        ("grpc.so_reuseport", int(shared)),
-        # Not 100: of 300 calls at once on one channel that lasted 50 ms each, 79 to 179
-        # then failed with a bare UNAVAILABLE (a refused stream), of 900 with 1,000 none.
-        # What is too much is told by `max_open_calls`, with a reason and when to retry.
-        ("grpc.max_concurrent_streams", 1000),
-        ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-        ("grpc.max_send_message_length", LARGEST_ANSWER),
-        # Clients may ping every 10 s; a client that is gone is noticed within a minute.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.keepalive_time_ms", 45_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-    ]
 
 
 async def _turn_away(calls: Calls, seconds: float) -> None:
@@ -228,3 +221,18 @@ async def _turn_away(calls: Calls, seconds: float) -> None:
     while calls.refused != before and loop.time() < end:
         before = calls.refused
         await asyncio.sleep(_QUIET_SECONDS)
+
+
+async def _stop(server: grpc.aio.Server, metrics: Metrics, seconds: float) -> None:
+    # Calls may go on for so long. What else is open once they are over has been told to end, or
+    # never said what it asks, and whoever has not read their answer soon will not: cut them off.
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.ensure_future(server.stop(seconds))
+    patience = loop.time() + _TOLD_SECONDS
+    while not stopping.done():
+        await asyncio.wait((stopping,), timeout=_QUIET_SECONDS)
+        if metrics.open_calls > metrics.open_watches:
+            patience = loop.time() + _TOLD_SECONDS
+        elif loop.time() > patience:
+            await server.stop(None)
+    await stopping

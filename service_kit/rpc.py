@@ -191,6 +191,8 @@ def _stream(
     counter: CallCounter,
     guard: Guard | None,
 ) -> type[_Call]:
+    open_ = calls.open if many else calls.open_watch
+
     class Call(_Call):
         __slots__ = ()
 
@@ -201,7 +203,7 @@ def _stream(
             started = time.perf_counter()
             code = 0
             try:
-                calls.open()
+                open_()
                 caller = None if guard is None else guard.admit(self.metadata, context)
                 asked = read(raw)
                 if guard is not None and caller is not None:
@@ -223,6 +225,8 @@ def _stream(
                 await abort
                 raise
             finally:
+                if not many:
+                    calls.metrics.open_watches -= 1
                 calls.close(counter, path, code, started, self.metadata)
 
         stream_stream = unary_stream

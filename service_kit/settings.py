@@ -156,6 +156,16 @@ class ProcessSettings(BaseModel):
     max_deadline: Annotated[float, Field(gt=0, le=3600)] = 30.0
     # Calls handled at once; those above get RESOURCE_EXHAUSTED.
     max_open_calls: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    # Of those, calls that are only told of what happens have a limit of their own.
+    max_watches: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    # Connections at once, and calls at once on each of them, which others wait for: see limits.py.
+    max_connections: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    max_streams: Annotated[int, Field(gt=0, le=10_000)] = 100
+    # Of a request; what is allowed of events, tags and reads fits four times.
+    max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=2**30)] = 1024 * 1024
+    # After that a client is told to connect anew, and its last calls may end.
+    max_connection_age: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    max_connection_idle: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     # How long calls may go on after SIGTERM.
     drain: Annotated[float, Field(ge=0, le=3600)] = 10.0
 

@@ -1,0 +1,204 @@
+"""What one caller sees while another does harm, and what that costs the service in memory.
+
+The victim comes at a modest rate, at its own times, over its own connections; the attacker
+is a process of its own. For each attack the service is a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+
+import grpc
+
+from benchmarks.attackers import Came
+from benchmarks.attacks import Attack
+from benchmarks.errors import BenchmarkError
+from benchmarks.hits import AGE_BYTES, METHOD, NEAR, Hits, find_request
+from benchmarks.open_loop import Found, Job, percentile
+from benchmarks.report import Bound, Section
+from benchmarks.servers import MeasuredService, Stand, megabytes, serve_cache, stand
+from chairside.cache.v1 import types_pb2
+
+__all__ = ["measure"]
+
+_RATE = 200.0
+_CONNECTIONS = 4
+_LEAD, _QUIET = 1.0, 3.0
+"""Seconds of an attack before the victim comes, and after it until one looks at the memory."""
+_LOOK = 0.1
+_MOST_P99, _MOST_ALONE, _MOST_GROWTH = 50.0, 10.0, 20.0
+# Kind, times a second, connections; the first four are bound.
+_ATTACKS = (
+    ("resets", 10_000, 1),
+    ("messages", 1_000, 4),
+    ("idle", 0, 2_000),
+    ("frames", 5_000, 20),
+    ("early resets", 10_000, 1),
+    ("noise", 2_000, 20),
+    ("silent", 0, 2_000),
+    ("halves", 1_000, 1),
+    ("unread", 1_000, 1),
+    ("metadata", 1_000, 4),
+    ("pings", 10_000, 1),
+    ("settings", 10_000, 1),
+)
+_BOUND = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Of one attack: what the victim saw, megabytes before, at most and after, what came of it."""
+
+    alone: Found
+    during: Found
+    before: float
+    most: float
+    after: float
+    came: Came
+
+    @property
+    def growth(self) -> float:
+        """By how many per cent the service grew at most."""
+        return (self.most / self.before - 1) * 100
+
+
+async def measure(seconds: float) -> list[Section]:
+    """Attack in each way for so many seconds. Raises BenchmarkError."""
+    async with AsyncExitStack() as stack:
+        at = await stack.enter_async_context(stand())
+        seen = {}
+        for number, (kind, rate, connections) in enumerate(_ATTACKS):
+            print(f"{kind}, {rate:,} a second over {connections:,} connections", flush=True)
+            async with serve_cache(at) as service:
+                victim = await _victim(at, service, seconds, number)
+                attack = Attack(
+                    kind, service.address, METHOD, victim.message, rate, connections,
+                    seconds + 2 * _LEAD,
+                )  # fmt: skip
+                seen[kind] = await _attacked(service, victim, attack)
+                if not service.running:
+                    message = f"{kind}: the service died"
+                    raise BenchmarkError(message)
+    return [_section(seen, seconds)]
+
+
+async def _victim(at: Stand, service: MeasuredService, seconds: float, seed: int) -> Job:
+    """Make the victim's calls: hits in memory."""
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        request = await find_request(at, channel)
+    answer = await Hits(NEAR, service, "near", types_pb2.SOURCE_NEAR).check(request)
+    return Job(
+        service.address,
+        METHOD,
+        request.SerializeToString().hex(),
+        answer.ByteSize(),
+        AGE_BYTES,
+        _RATE,
+        seconds,
+        _CONNECTIONS,
+        seed,
+    )
+
+
+async def _attacked(service: MeasuredService, victim: Job, attack: Attack) -> _Seen:
+    alone = Found(**await _run("benchmarks.open_loop", victim))
+    before = most = megabytes(service)
+    attacking = asyncio.ensure_future(_run("benchmarks.attackers", attack))
+    await asyncio.sleep(_LEAD)
+    calling = asyncio.ensure_future(_run("benchmarks.open_loop", victim))
+    both = asyncio.gather(attacking, calling)
+    while not both.done():
+        await asyncio.wait((both,), timeout=_LOOK)
+        most = max(most, megabytes(service))
+    came, during = await both
+    await asyncio.sleep(_QUIET)
+    return _Seen(alone, Found(**during), before, most, megabytes(service), Came(**came))
+
+
+async def _run(program: str, job: Job | Attack) -> dict[str, float]:
+    """Run a program with its job, and return what it found. Raises BenchmarkError."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", program, json.dumps(asdict(job))),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, errors = await process.communicate()
+    except BaseException:
+        process.kill()
+        raise
+    if process.returncode != 0:
+        raise BenchmarkError(errors.decode())
+    found: dict[str, float] = json.loads(output)
+    return found
+
+
+def _p99(found: Found) -> float:
+    return percentile(found.milliseconds, 99) if found.milliseconds else float("inf")
+
+
+def _row(kind: str, seen: _Seen) -> tuple[str, ...]:
+    came = seen.came
+    return (
+        kind,
+        f"{came.done / came.seconds:,.0f} a second",
+        f"{came.opened:,}, {came.ended:,} ended",
+        f"{_p99(seen.alone):.1f} ms",
+        f"{percentile(seen.during.milliseconds or [float('inf')], 50):.1f} ms",
+        f"{_p99(seen.during):.1f} ms",
+        f"{seen.during.failed:,} of {len(seen.during.late):,}",
+        f"{seen.before:.0f}, {seen.most:.0f}, {seen.after:.0f} MB",
+    )
+
+
+def _section(seen: dict[str, _Seen], seconds: float) -> Section:
+    bound = [seen[kind] for kind, _, _ in _ATTACKS[:_BOUND]]
+    return Section(
+        title="Hostile callers",
+        command=f"python -m benchmarks hostile --seconds {seconds:g}",
+        about=(
+            f"One caller asks for hits in memory {_RATE:g} times a second, at its own times, over\n"
+            f"{_CONNECTIONS} connections, while another does harm. The attacker is a process in\n"
+            "Python and on the core of the victim. Memory is that of the service before the\n"
+            "attack, at most, and three seconds after. docs/hardening.md says what each does."
+        ),
+        columns=(
+            "Attack",
+            "Came to",
+            "Connections",
+            "p99 alone",
+            "p50",
+            "p99",
+            "Failed",
+            "Memory",
+        ),
+        rows=[_row(kind, one) for kind, one in seen.items()],
+        bounds=(
+            Bound.at_most("ms of the victim's p99 alone", _MOST_ALONE, max(map(_alone, bound))),
+            Bound.at_most(
+                "ms of the victim's p99 in the first four", _MOST_P99, max(map(_during, bound))
+            ),
+            Bound.at_most(
+                "calls of the victim that failed",
+                0,
+                sum(one.during.failed for one in seen.values()),
+            ),
+            Bound.at_most(
+                "per cent of growth in the first four",
+                _MOST_GROWTH,
+                max(one.growth for one in bound),
+            ),
+        ),
+    )
+
+
+def _alone(seen: _Seen) -> float:
+    return _p99(seen.alone)
+
+
+def _during(seen: _Seen) -> float:
+    return _p99(seen.during)

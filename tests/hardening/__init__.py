@@ -1,0 +1,1 @@
+"""Hostile and broken callers, as many as there are, against real processes."""

@@ -1,0 +1,128 @@
+"""Random and damaged requests of every method: a proper answer to each."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+
+from chairside.booking.v1 import booking_service_pb2 as booking_pb
+from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from chairside.cache.v1 import cache_service_pb2 as cache_pb
+from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
+from tests.conftest import NewSystem
+from tests.hardening.fuzzing import METHODS, requests
+from tests.integration.booking.house import read_failure
+from tests.support.stack import System
+
+REQUESTS = int(os.environ.get("REQUESTS", "10000"))
+SEED = int(os.environ.get("SEED", "1"))
+_AT_ONCE = 64
+_CHANNELS = 2
+_TIMEOUT = 30.0
+PROPER = {
+    *("OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "ABORTED", "ALREADY_EXISTS"),
+    *("OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"),
+}
+ROWS = """
+INSERT INTO organizations (name, time_zone, currency, slot_interval_minutes, lead_time_minutes,
+    horizon_days) SELECT 'Shop', 'Europe/Berlin', 'EUR', 15, 0, 90 FROM generate_series(1, 3);
+INSERT INTO services (organization_id, name, duration_minutes, buffer_before_minutes,
+    buffer_after_minutes, price) SELECT id, 'Cut', 30, 0, 5, 20 FROM organizations;
+INSERT INTO barbers (organization_id, name, active) SELECT id, 'Bo', true FROM organizations;
+INSERT INTO clients (organization_id, name) SELECT id, 'Ann' FROM organizations;
+INSERT INTO barber_services (organization_id, barber_id, service_id, offered)
+    SELECT b.organization_id, b.id, s.id, true FROM barbers b JOIN services s
+    USING (organization_id);
+INSERT INTO weekly_hours (organization_id, barber_id, valid_from, weekday, periods)
+    SELECT organization_id, id, '2000-01-01', d, '{[540,1080)}'
+    FROM barbers, generate_series(0, 6) AS d;
+"""
+
+
+@pytest.fixture
+async def attacked(new_system: NewSystem) -> AsyncIterator[System]:
+    """Run both services with three small shops, for requests to hit."""
+    async with new_system({"CHAIRSIDE_CLOCK_START": "2025-03-05T15:00:00Z"}) as system:
+        connection = await asyncpg.connect(system.database.url)
+        await connection.execute(ROWS)
+        await connection.close()
+        yield system
+
+
+async def _code(channel: grpc.aio.Channel, method: MethodDescriptor, raw: bytes) -> str:
+    """Make a call and return the code; an error must have its details."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    try:
+        if method.client_streaming:
+            await channel.stream_stream(path)(iter([raw]), timeout=_TIMEOUT).read()
+        elif method.server_streaming:
+            call = channel.unary_stream(path)(raw, timeout=_TIMEOUT)
+            await call.read()
+            call.cancel()
+        else:
+            await channel.unary_unary(path)(raw, timeout=_TIMEOUT)
+    except grpc.aio.AioRpcError as error:
+        if error.code().name in PROPER:
+            return read_failure(error).code
+        return f"{error.code().name} of {method.name}: {error.details()}"
+    return "OK"
+
+
+async def _attack(system: System, work: Iterator[tuple[MethodDescriptor, bytes]]) -> Counter[str]:
+    """Make all the calls, many at once over few channels, and count the codes."""
+    codes = Counter[str]()
+    options = [("grpc.use_local_subchannel_pool", 1)]
+
+    async def caller(booking: grpc.aio.Channel, cache: grpc.aio.Channel) -> None:
+        for method, raw in work:
+            ours = "booking" in method.containing_service.full_name
+            codes[await _code(booking if ours else cache, method, raw)] += 1
+
+    pairs = [
+        (
+            grpc.aio.insecure_channel(system.booking.address, options),
+            grpc.aio.insecure_channel(system.cache.address, options),
+        )
+        for _ in range(_CHANNELS)
+    ]
+    await asyncio.gather(*(caller(*pairs[number % _CHANNELS]) for number in range(_AT_ONCE)))
+    for pair in pairs:
+        for channel in pair:
+            await channel.close()
+
+    return codes
+
+
+async def test_random_requests_get_proper_answers(attacked: System) -> None:
+    """Requests of every method, half of them damaged: no INTERNAL, no UNKNOWN, no dead process."""
+    codes = await _attack(attacked, requests(SEED, REQUESTS))
+    print(dict(codes))  # noqa: T201 - what a long run is for
+    assert set(codes) <= PROPER, codes
+    assert sum(codes.values()) == REQUESTS
+    # The control: some were understood, and some were not.
+    assert min(codes["OK"], codes["INVALID_ARGUMENT"], codes["NOT_FOUND"]) > REQUESTS // 1000
+    for process in (attacked.cache, attacked.booking):
+        assert process.running
+        output = process.output()
+        assert '"level": "error"' not in output
+        assert "Traceback" not in output
+    made = await BookingServiceStub(attacked.booking_channel).CreateOrganization(
+        booking_pb.CreateOrganizationRequest(name="New", time_zone="UTC", currency="EUR"),
+        timeout=10,
+    )
+    services = await CacheServiceStub(attacked.cache_channel).ListServices(
+        cache_pb.ListServicesRequest(organization_id=made.organization.organization_id), timeout=10
+    )
+    assert not services.services
+
+
+def test_all_methods_are_attacked() -> None:
+    """Every method of both services is called as often as any other."""
+    found = Counter(method.full_name for method, _ in requests(SEED, 10 * len(METHODS)))
+    assert len(found) == len(METHODS) > 30
+    assert set(found.values()) == {10}
