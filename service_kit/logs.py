@@ -11,6 +11,7 @@ from select import PIPE_BUF
 from typing import TextIO
 
 import structlog
+from grpc._cython.cygrpc import ExecuteBatchError
 
 __all__ = ["configure"]
 
@@ -57,9 +58,16 @@ def configure(level: str, stream: TextIO | None = None, **fields: object) -> Non
             ],
         )
     )
+    handler.addFilter(_of_ours)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+
+
+def _of_ours(record: logging.LogRecord) -> bool:
+    """Leave out what gRPC says, with a traceback, of each caller who left before their answer."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is not ExecuteBatchError
 
 
 class _LineByLine(logging.StreamHandler[TextIO]):

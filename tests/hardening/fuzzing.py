@@ -78,7 +78,9 @@ class Fuzzer:
     def _times(self, field: FieldDescriptor) -> int:
         if not field.is_repeated:
             return 1
-        return self._chance.choice((1, 2, 3, 5, self._chance.randrange(_MOST_REPEATED)))
+        if self._chance.random() < 0.02:
+            return self._chance.randrange(_MOST_REPEATED)
+        return self._chance.choice((1, 1, 1, 2, 2, 5))
 
     def _set(self, message: Any, field: FieldDescriptor, depth: int) -> None:
         held = getattr(message, field.name)

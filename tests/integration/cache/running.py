@@ -98,6 +98,8 @@ async def start_cache(
         "CHAIRSIDE_CACHE_REDIS_URL": redis_url,
         # One process, whose loads, memory and memberships can be counted.
         "CHAIRSIDE_CACHE_WORKERS": "1",
+        # Crowds come over one channel; how many at once are let through is test_limits.py's affair.
+        "CHAIRSIDE_CACHE_MAX_STREAMS": "2000",
         # A loaded machine is not what these tests are about; those of outages set their own.
         "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
         # Most tests look at what is in Redis; those of memory say how much there is.

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from benchmarks import attackers
 from benchmarks.attacks import ATTACKS, Attack
 from benchmarks.peer import Peer
+from cache_service.client import CacheClient
 from service_kit import process
 from service_kit.limits import Limits, server_options
 from service_kit.metrics import Metrics
@@ -135,6 +136,14 @@ async def test_of_one_connection_a_hundred_calls_are_handled_at_once_and_the_oth
     async with running(together=100) as at:
         assert await _codes(at.channel, 1000) == {"OK": 1000}
         assert at.servicer.most == 100
+
+
+async def test_our_own_client_takes_another_connection_for_more() -> None:
+    """150 calls that are answered only when all of them are there are answered."""
+    async with running(together=150) as at, CacheClient(at.address) as client:
+        calls = (client._calls.call("GetSchedule", b"", 20) for _ in range(150))
+        assert await asyncio.gather(*calls) == [b""] * 150
+        assert len(at.servicer.peers) > 1
 
 
 async def test_more_connections_than_are_allowed_are_closed_at_once() -> None:

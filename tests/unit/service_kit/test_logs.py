@@ -11,6 +11,7 @@ from select import PIPE_BUF
 
 import pytest
 import structlog
+from grpc._cython.cygrpc import ExecuteBatchError
 
 from devstack.services import environment
 from service_kit import logs
@@ -127,3 +128,20 @@ def test_a_long_traceback_is_told_in_parts(capsys: pytest.CaptureFixture[str]) -
     assert {part["incident"] for part in parts} == {"i1"}
     assert {part["worker"] for part in (*parts, short)} == {7}
     assert capsys.readouterr().err == ""
+
+
+def test_a_caller_who_left_is_no_error_but_what_else_grpc_says_is() -> None:
+    """The error of an answer that nobody takes is left out, others are told."""
+    stream = StringIO()
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    try:
+        logs.configure("INFO", stream)
+        log = logging.getLogger("grpc._cython.cygrpc")
+        for error in (ExecuteBatchError("left"), ValueError("wrong")):
+            log.error("raised", exc_info=error)
+    finally:
+        root.handlers, root.level = before
+        structlog.reset_defaults()
+    (line,) = stream.getvalue().splitlines()
+    assert "ValueError: wrong" in json.loads(line)["exception"]
