@@ -103,11 +103,13 @@ async def running(*, together: int = 1, **settings: Any) -> AsyncIterator[Runnin
         async def address() -> str:
             return "".join(str(line["listen"]) for line in logs if line["event"] == "serving")
 
-        listen = await eventually(address)
-        async with grpc.aio.insecure_channel(listen) as channel:
-            yield Running(listen, channel, servicer, metrics, life, told)
-        told.set()
-        await life
+        try:
+            listen = await eventually(address, seconds=20)
+            async with grpc.aio.insecure_channel(listen) as channel:
+                yield Running(listen, channel, servicer, metrics, life, told)
+        finally:
+            told.set()
+            await life
 
 
 async def _attack(at: Running, kind: str, *, rate: float, connections: int, seconds: float) -> Any:
