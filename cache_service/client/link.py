@@ -14,6 +14,10 @@ from service_kit.tls import TlsFiles
 
 __all__ = ["Link"]
 
+_CONFIG = (
+    '{"loadBalancingConfig": [{"round_robin": {}}],'
+    ' "connectionScaling": {"maxConnectionsPerSubchannel": 8}}'
+)
 _OPTIONS = (
     # Both ends must agree on pings, else the server ends the connection for too many.
     ("grpc.keepalive_time_ms", 20_000),
@@ -23,11 +27,7 @@ _OPTIONS = (
     # A name of several addresses is several processes: all are used, and those replaced by
     # others are found again soon, for each end of a connection asks the name anew.
     # Of an address a hundred calls at once are a connection's: with more it is another one.
-    (
-        "grpc.service_config",
-        '{"loadBalancingConfig": [{"round_robin": {}}],'
-        ' "connectionScaling": {"maxConnectionsPerSubchannel": 8}}',
-    ),
+    ("grpc.service_config", _CONFIG),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
 )
 _LOOK_SECONDS = 1.0
