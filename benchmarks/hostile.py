@@ -80,6 +80,7 @@ async def measure(seconds: float) -> list[Section]:
                     seconds + 2 * _LEAD,
                 )  # fmt: skip
                 seen[kind] = await _attacked(service, victim, attack)
+                print("  ".join(_row(kind, seen[kind])), flush=True)
                 if not service.running:
                     message = f"{kind}: the service died"
                     raise BenchmarkError(message)

@@ -49,6 +49,9 @@ _TEXTS = [
     *("\x00", "a\x00b", "\u202e\u2028", "'; DROP TABLE barbers; --", "%s%n{0}", "../../etc/passwd"),
     *("\U0001f600" * 40, "e\u0301" * 60, "x" * 5000, "\ufffe\uffff", "\u0000" * 20, "localtime"),
 ]
+_LIKELY = {"time_zone": "Europe/Berlin", "currency": "EUR", "page_token": "", "etag": ""}
+_MONDAY_NINE = 1_741_593_600
+"""In Berlin, five days after the shops' clock began."""
 _DEEPEST = 6
 _MOST_REPEATED = 300
 
@@ -60,12 +63,12 @@ class Fuzzer:
         self._chance = random.Random(seed)  # noqa: S311 - no secret
 
     def request(self, method: MethodDescriptor) -> bytes:
-        """Make one: half of them are whole messages, the others were damaged on the way."""
+        """Make one: most are whole messages, the others were damaged on the way."""
         raw = self._message(GetMessageClass(method.input_type)()).SerializePartialToString()
-        return raw if self._chance.random() < 0.5 else self._damaged(raw)
+        return raw if self._chance.random() < 0.6 else self._damaged(raw)
 
     def _message(self, message: Any, depth: int = 0) -> Message:
-        often = self._chance.choice((0.2, 0.5, 0.9))
+        often = self._chance.choice((0.3, 0.8, 0.95))
         for field in message.DESCRIPTOR.fields:
             if self._chance.random() > often:
                 continue
@@ -94,10 +97,26 @@ class Fuzzer:
             inner = held.add() if field.is_repeated else held
             if not field.is_repeated:
                 inner.SetInParent()
-            if field.message_type.full_name == "google.type.Date" and self._chance.random() < 0.8:
-                inner.year, inner.month, inner.day = 2025, *self._day()  # often one that there is
-            else:
+            if self._chance.random() < 0.2 or not self._likely(inner):
                 self._message(inner, depth + 1)
+
+    def _likely(self, message: Any) -> bool:
+        """Set a message of a well-known type to what a client may well send."""
+        chance = self._chance
+        match message.DESCRIPTOR.full_name:
+            case "google.type.Date":
+                message.year, message.month, message.day = 2025, *self._day()
+            case "google.protobuf.Timestamp":
+                message.seconds = _MONDAY_NINE + 900 * chance.randrange(2000)
+            case "google.protobuf.Duration":
+                message.seconds = chance.randrange(7200)
+            case "google.type.Money":
+                message.currency_code, message.units = "EUR", chance.randrange(100)
+            case "google.protobuf.FieldMask":
+                message.paths.append(chance.choice(("name", "price", "active", "start_time")))
+            case _:
+                return False
+        return True
 
     def _day(self) -> tuple[int, int]:
         return self._chance.randrange(1, 13), self._chance.randrange(1, 31)
@@ -105,13 +124,15 @@ class Fuzzer:
     def _value(self, field: FieldDescriptor) -> Any:
         chance = self._chance
         # Small ids are of what there is, and reach the deeper checks.
-        small = chance.random() < 0.6
+        small = chance.random() < 0.85
         return {
             FieldDescriptor.TYPE_INT64: (
                 chance.randrange(1, 6) if small else chance.choice(_INT64)
             ),
             FieldDescriptor.TYPE_INT32: chance.choice(_INT32),
-            FieldDescriptor.TYPE_STRING: chance.choice(_TEXTS),
+            FieldDescriptor.TYPE_STRING: (
+                _LIKELY.get(field.name, "Ann") if small else chance.choice(_TEXTS)
+            ),
             FieldDescriptor.TYPE_BYTES: chance.randbytes(chance.choice((0, 1, 8, 16, 40, 3000))),
             FieldDescriptor.TYPE_BOOL: small,
             FieldDescriptor.TYPE_DOUBLE: chance.choice(_DOUBLES),

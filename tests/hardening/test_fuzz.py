@@ -24,6 +24,7 @@ _TIMEOUT = 30.0
 PROPER = {
     *("OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "ABORTED", "ALREADY_EXISTS"),
     *("OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"),
+    "UNAVAILABLE",  # of a Watch, on a machine so busy that the lease runs out
 }
 
 
