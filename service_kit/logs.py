@@ -11,7 +11,6 @@ from select import PIPE_BUF
 from typing import TextIO
 
 import structlog
-from grpc._cython.cygrpc import ExecuteBatchError
 
 __all__ = ["configure"]
 
@@ -67,7 +66,7 @@ def configure(level: str, stream: TextIO | None = None, **fields: object) -> Non
 def _of_ours(record: logging.LogRecord) -> bool:
     """Leave out what gRPC says, with a traceback, of each caller who left before their answer."""
     kind = record.exc_info[0] if record.exc_info else None
-    return kind is not ExecuteBatchError
+    return kind is None or kind.__name__ != "ExecuteBatchError"  # which has no types to import
 
 
 class _LineByLine(logging.StreamHandler[TextIO]):
