@@ -11,6 +11,7 @@ import json
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import grpc
 
@@ -120,7 +121,7 @@ async def _attacked(service: MeasuredService, victim: Job, attack: Attack) -> _S
     return _Seen(alone, Found(**during), before, most, megabytes(service), Came(**came))
 
 
-async def _run(program: str, job: Job | Attack) -> dict[str, float]:
+async def _run(program: str, job: Job | Attack) -> dict[str, Any]:
     """Run a program with its job, and return what it found. Raises BenchmarkError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", program, json.dumps(asdict(job))),
@@ -134,7 +135,7 @@ async def _run(program: str, job: Job | Attack) -> dict[str, float]:
         raise
     if process.returncode != 0:
         raise BenchmarkError(errors.decode())
-    found: dict[str, float] = json.loads(output)
+    found: dict[str, Any] = json.loads(output)
     return found
 
 
