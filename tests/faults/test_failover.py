@@ -38,8 +38,8 @@ _BOUND = LEASE_SECONDS + 1.0
 """Seconds after the failover in which hits must be served again."""
 _CACHED = {"NEAR", "REDIS"}
 _BOTH = (0, 1)
-_SOME = 8
-"""Mutations: about a second of them."""
+_SOME = 5
+"""Mutations: some tenths of a second of them."""
 _PAUSE = 0.02
 _PATIENCE = 60.0
 
