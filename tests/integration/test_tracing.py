@@ -156,6 +156,19 @@ async def test_a_mutation_is_one_trace_through_both_services(traced: Traced) -> 
         assert line["trace_id"] == BOOKED
 
 
+async def test_a_hit_tells_of_itself(traced: Traced) -> None:
+    """The span has the outcome that the answer, the metric and the log have."""
+    hits = {"near", "hit"}
+
+    async def told() -> bool:
+        await traced.ask(ASKED)
+        spans = traced.collector.of_trace(ASKED)
+        return bool(hits & {one.attributes.get("chairside.outcome") for one in spans})
+
+    await eventually(told)
+    assert hits & {line.get("outcome") for line in await lines(traced.system.cache, "request a")}
+
+
 async def test_only_what_belongs_to_a_call_is_traced(traced: Traced) -> None:
     """Not the lease, which is renewed all the time, nor health checks; but what is relayed."""
     await traced.ask(ASKED)
