@@ -165,8 +165,12 @@ async def test_a_hit_tells_of_itself(traced: Traced) -> None:
         spans = traced.collector.of_trace(ASKED)
         return bool(hits & {one.attributes.get("chairside.outcome") for one in spans})
 
+    async def logged() -> bool:
+        found = await lines(traced.system.cache, "request a")
+        return bool(hits & {line.get("outcome") for line in found})
+
     await eventually(told)
-    assert hits & {line.get("outcome") for line in await lines(traced.system.cache, "request a")}
+    await eventually(logged)
 
 
 async def test_only_what_belongs_to_a_call_is_traced(traced: Traced) -> None:
