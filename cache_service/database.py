@@ -18,7 +18,7 @@ from cache_service.coherence.ports import Loaded
 from cache_service.queries.declare import Arguments, CachedQuery, LoadContext
 from service_kit.clock import Clock
 from service_kit.errors import ResourceExhausted, Unavailable
-from service_kit.postgres import async_url
+from service_kit.postgres import GONE, async_url
 
 __all__ = ["SNAPSHOTS", "STATEMENTS", "OutboxRow", "Primary", "make_engine"]
 
@@ -82,7 +82,7 @@ async def _translated() -> AsyncIterator[None]:
     except PoolTimeoutError as error:
         message = "too many reads wait for the database"
         raise ResourceExhausted("DATABASE_BUSY", message, retry_after=0.5) from error
-    except (OSError, TimeoutError) as error:
+    except GONE as error:
         message = "the database does not answer"
         raise Unavailable("DATABASE_UNAVAILABLE", message) from error
     except DBAPIError as error:

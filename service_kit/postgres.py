@@ -3,13 +3,25 @@
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
+import asyncpg
 from prometheus_client.core import Metric
 from sqlalchemy import URL, QueuePool, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service_kit.common_measures import POOL_IN_USE, POOL_LIMIT
 
-__all__ = ["DATABASE_IDENTITY", "async_url", "collect_pools"]
+__all__ = ["DATABASE_IDENTITY", "GONE", "async_url", "collect_pools"]
+
+GONE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+)
+"""How asyncpg says that a connection is gone. Most of it reaches us as SQLAlchemy's errors; not
+what ends a connection while it is set up, nor the internal one, which comes when the server's
+last word arrives between two statements."""
 
 # The database's name in tokens, and a snapshot of now. By system identifier and timeline:
 # that of the log that is written, since the control file's lags after a promotion. What one

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from booking_service.use_cases.ports import Changes
 from service_kit.errors import Unavailable
-from service_kit.postgres import DATABASE_IDENTITY
+from service_kit.postgres import DATABASE_IDENTITY, GONE
 
 __all__ = ["UnitOfWork", "UnitsOfWork"]
 
@@ -32,16 +32,6 @@ UNION ALL (
     LIMIT {_MOST_PENDING + 1}
 ) ORDER BY own DESC, turn
 """  # noqa: S608 - a constant
-
-# How asyncpg says that a connection is gone. The internal one comes when the server's
-# last word arrives between two statements; SQLAlchemy does not know it.
-_GONE = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresConnectionError,
-)
 
 
 class UnitOfWork:
@@ -85,7 +75,7 @@ class UnitOfWork:
         applied = "{" + ",".join(map(str, self._applied())) + "}"
         try:
             rows = await driver.fetch(_CHANGES, organization_id, applied)
-        except _GONE as error:
+        except GONE as error:
             raise _unavailable() from error
         events = [row[3] for row in rows if row[1] and row[3] is not None]
         pending = [row[3] for row in rows if not row[1]]
@@ -104,7 +94,7 @@ class UnitOfWork:
         """
         try:
             await self._connection.commit()
-        except (DBAPIError, *_GONE) as error:
+        except (DBAPIError, *GONE) as error:
             # A refusal carries an SQLSTATE; 57P (shutdown) may come after the commit.
             state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
             if state and not state.startswith(("08", "57P")):
@@ -158,7 +148,7 @@ class UnitsOfWork:
 async def _give_back(connection: AsyncConnection) -> None:
     """Roll back and return the connection to the pool, which drops a broken one."""
     # What the caller learns is what broke it, not that it is broken still.
-    with suppress(DBAPIError, *_GONE):
+    with suppress(DBAPIError, *GONE):
         await connection.close()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cache_service.coherence.authority import AuthorityUnavailableError, Standing
 from cache_service.coherence.waiting import retrieved
-from service_kit.postgres import DATABASE_IDENTITY
+from service_kit.postgres import DATABASE_IDENTITY, GONE
 
 __all__ = ["PostgresAuthority"]
 
@@ -113,7 +113,7 @@ class PostgresAuthority:
             raise AuthorityUnavailableError(message)
         try:
             return task.result()
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, *GONE) as error:
             message = f"the database does not answer: {type(error).__name__}"
             raise AuthorityUnavailableError(message) from error
 
@@ -124,7 +124,7 @@ class PostgresAuthority:
         """
         try:
             return await self._once(statement, parameters)
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, *GONE):
             return await self._once(statement, parameters)
 
     async def _once(self, statement: TextClause, parameters: dict[str, object]) -> Sequence[Any]:

@@ -1,10 +1,15 @@
 """What the cache service makes of the database's errors."""
 
+from typing import NoReturn, cast
+
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cache_service.coherence.authority import AuthorityUnavailableError
 from cache_service.database import _translated
+from cache_service.stores.authority import PostgresAuthority
 from service_kit.errors import Unavailable
 
 
@@ -25,3 +30,26 @@ async def test_a_lost_connection_is_no_internal_error(
     with pytest.raises(seen):
         async with _translated():
             raise error
+
+
+async def test_a_connection_that_is_lost_while_it_is_set_up_is_no_internal_error() -> None:
+    """SQLAlchemy lets the driver's own errors of that through."""
+    error = asyncpg.InterfaceError("connection is closed")
+    with pytest.raises(Unavailable):
+        async with _translated():
+            raise error
+
+
+class _Lost:
+    """An engine whose connections are lost while they are set up."""
+
+    def connect(self) -> NoReturn:
+        message = "connection is closed"
+        raise asyncpg.InterfaceError(message)
+
+
+async def test_the_authority_is_away_while_no_connection_can_be_set_up() -> None:
+    """What renews the lease goes on trying."""
+    authority = PostgresAuthority(cast("AsyncEngine", _Lost()), 1.0)
+    with pytest.raises(AuthorityUnavailableError):
+        await authority.look()
