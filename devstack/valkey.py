@@ -19,15 +19,15 @@ class ValkeyServer(Child):
     further command line options, such as `--maxmemory`, `64mb`.
     """
 
-    def __init__(self, data: Path, *, port: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, *, port: int = 0, options: tuple[str, ...] = ()) -> None:
         self.port = port or free_port()
-        self._data = data
+        self.directory = directory
         argv: list[str | Path] = [
             binaries.valkey(),
-            *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(data)),
+            *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(directory)),
             *("--save", "", "--appendonly", "no", *options),
         ]
-        super().__init__("Valkey", argv, log_path=data / "valkey.log", grace=5.0)
+        super().__init__("Valkey", argv, log_path=directory / "valkey.log", grace=5.0)
 
     @property
     def url(self) -> str:
@@ -36,9 +36,9 @@ class ValkeyServer(Child):
 
     async def start(self, *, from_dump: bool = False) -> None:
         """Start it and wait until it answers; `from_dump` loads what a SAVE wrote."""
-        self._data.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         if not from_dump:
-            (self._data / "dump.rdb").unlink(missing_ok=True)
+            (self.directory / "dump.rdb").unlink(missing_ok=True)
         await super().start()
         await self.until(self._answers, _START_SECONDS)
 

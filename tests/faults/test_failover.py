@@ -41,6 +41,8 @@ _BOTH = (0, 1)
 _SOME = 5
 """Mutations: some tenths of a second of them."""
 _PAUSE = 0.02
+_NOTICED = 0.5
+"""Seconds after which it is known at the latest that the primary is gone."""
 _PATIENCE = 60.0
 
 
@@ -240,8 +242,8 @@ def _assert_that_it_bit(history: History, verdict: Verdict, times: _Times) -> No
     assert verdict.near > 100
     applied = [one.applied_at for one in history.writes if one.applied_at is not None]
     assert min(applied) < times.killed < times.failed_over < max(applied)
-    between = [
-        one.source for one in history.reads if times.killed + 0.5 < one.started < times.failed_over
-    ]
+    # Turned off after the kill, the cache is not on again before a lease has passed.
+    without = times.killed + _NOTICED, times.killed + LEASE_SECONDS
+    between = [one.source for one in history.reads if without[0] < one.started < without[1]]
     assert "DATABASE" in between
     assert not _CACHED & set(between)

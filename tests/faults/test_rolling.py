@@ -71,7 +71,7 @@ class _Load(Load):
     """Load by clients that know every process, use them in turn, and repeat."""
 
     async def _channel(self, target: str) -> Any:
-        link = Link(target, tls=None, token="", clock=elapsed)
+        link = Link(target, tls=None, token="", metadata=tuple, clock=elapsed)
         self._stack.push_async_callback(link.close)
         return _Repeating(link)
 

@@ -77,6 +77,9 @@ class ValkeyCluster:
         return False
 
     async def __aenter__(self) -> Self:
+        for server in self.servers:
+            # What a cluster of before in the same directory knew of itself.
+            (server.directory / "nodes.conf").unlink(missing_ok=True)
         async with AsyncExitStack() as stack:
             for client in self._clients:
                 stack.push_async_callback(client.aclose)

@@ -69,7 +69,7 @@ async def test_bookings_and_moves_both_ways_never_meet(house: House) -> None:
     made = [await shop.book(TEN + n * HOUR, barber_id=shop.barbers[n % 2]) for n in range(6)]
     ids = [appointment.appointment_id for appointment in made]
     calls = []
-    for number in range(360):
+    for number in range(240):
         kind = number % 3
         barber = shop.barbers[chance.randrange(3)]
         if kind == 0:

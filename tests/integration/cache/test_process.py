@@ -130,7 +130,7 @@ async def test_it_waits_for_its_database(
     starting = asyncio.create_task(process.start())
 
     async def waits() -> bool:
-        return process.log_path.exists() and "the authority does not answer" in process.output()
+        return process.log_path.exists() and "waiting for the database" in process.output()
 
     await eventually(waits, seconds=30)
     process.address = f"127.0.0.1:{port}"

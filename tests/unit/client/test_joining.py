@@ -232,7 +232,11 @@ async def test_closing_fails_what_is_under_way_and_leaves_nothing_behind(*, look
             assert (await failing(call)).code() is grpc.StatusCode.CANCELLED
         late = await failing(client.get_availability(ask(3)))
         assert late.code() is grpc.StatusCode.CANCELLED
-    assert asyncio.all_tasks() <= before  # what was there may have ended meanwhile
+
+    async def nothing_left() -> bool:
+        return asyncio.all_tasks() <= before
+
+    await eventually(nothing_left)
 
 
 async def _called(fake: FakeCache) -> bool:
