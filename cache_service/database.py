@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,6 +30,13 @@ STATEMENTS = "AUTOCOMMIT"
 
 _AWAY = ("08", "57P", "53300")
 """SQL states of a lost connection, and of a server that starts, stops, crashed, or is full."""
+_OUTBOX = """
+SELECT xid::text, id, organization_id, event::text,
+    extract(epoch FROM clock_timestamp() - created_at)::float8
+FROM outbox
+WHERE created_at < clock_timestamp() - make_interval(secs => $1)
+ORDER BY xid, id LIMIT $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +150,17 @@ class Primary:
         """Read, without locks, events older than that many seconds, by transaction.
 
         By the primary key: an index on the time would cost every mutation, and the rows
-        are few.
+        are few. Asks the driver itself, as this is done five times a second, whatever else:
+        SQLAlchemy's way to it took half a per cent of a core.
         """
         async with _translated(), self._work.connect() as connection:
-            rows = await connection.execute(
-                text(
-                    "SELECT xid::text, id, organization_id, event::text, "
-                    "extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox "
-                    "WHERE created_at < clock_timestamp() - make_interval(secs => :older_than) "
-                    "ORDER BY xid, id LIMIT :limit"
-                ),
-                {"older_than": older_than, "limit": limit},
-            )
+            pooled = await connection.get_raw_connection()
+            driver: asyncpg.Connection = pooled.driver_connection
+            try:
+                rows = await driver.fetch(_OUTBOX, older_than, limit)
+            except BaseException:
+                await connection.invalidate()  # SQLAlchemy, passed by, would keep it
+                raise
             return [OutboxRow(*row) for row in rows]
 
     async def forget(self, rows: Sequence[OutboxRow]) -> None:

@@ -65,6 +65,20 @@ async def test_a_cut_connection_is_no_error(
     assert (await primary.load(asked.query(), SHOP)).payloads == [b""]
 
 
+async def test_the_outbox_is_read_again_after_its_connection_was_cut(
+    primary: Primary, connection: asyncpg.Connection
+) -> None:
+    """One reading fails, and the next has another connection."""
+    assert await primary.outbox(older_than=0, limit=10) == []
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state = 'idle' AND query LIKE '%make_interval%' AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(Unavailable):
+        await primary.outbox(older_than=0, limit=10)
+    assert await primary.outbox(older_than=0, limit=10) == []
+
+
 async def test_a_read_that_takes_too_long_is_not_asked_twice(primary: Primary) -> None:
     """A slow server is not asked the same again by one that was tired of waiting."""
     asked = Asked("SELECT pg_sleep(5)")
