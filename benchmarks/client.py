@@ -38,8 +38,9 @@ _NEAR_MICROSECONDS = 3.0
 _TIMEOUT = 10.0
 _DIFFERENT = 256
 _STALENESS_SECONDS = 30
-_PER_BLOCK = 200
-"""Near hits in a row; between blocks the client hears its stream."""
+_PER_BLOCK = 2000
+"""Near hits in a row, which take about as long as a round of a peer's; between blocks the client
+hears its stream."""
 _TRIES = 500
 
 
