@@ -164,16 +164,10 @@ def _unary(
                 return _sendable(
                     await calls.within_deadline(handler, request, context, self.metadata)
                 )
-            except asyncio.CancelledError:
-                code = _cancel_code(context)
-                raise
-            except grpc.aio.AbortError:
-                code = code_number(context.code())
-                raise
-            except Exception as error:  # the boundary: nothing may pass it
-                code, why, abort = answer_error(error, path, context)
-                annotate(context, **why)
-                await abort
+            except BaseException as error:  # the boundary: nothing may pass it
+                code, abort = _ended_by(error, path, context)
+                if abort is not None:
+                    await abort
                 raise
             finally:
                 calls.close(counter, path, code, started, self.metadata, notes)
@@ -213,16 +207,10 @@ def _stream(
                         yield message if isinstance(message, bytes) else message.SerializeToString()
                 if context.cancelled():  # The requests then end as if their caller had ended them.
                     code = _cancel_code(context)
-            except (asyncio.CancelledError, GeneratorExit):
-                code = _cancel_code(context)
-                raise
-            except grpc.aio.AbortError:
-                code = code_number(context.code())
-                raise
-            except Exception as error:  # the boundary: nothing may pass it
-                code, notes, abort = answer_error(error, path, context)
-                annotate(context, **notes)
-                await abort
+            except BaseException as error:  # the boundary: nothing may pass it
+                code, abort = _ended_by(error, path, context)
+                if abort is not None:
+                    await abort
                 raise
             finally:
                 if not many:
@@ -253,6 +241,21 @@ def _sendable(response: Message | bytes) -> bytes:
     if len(answer) > LARGEST_ANSWER:
         raise AnswerTooLarge  # gRPC itself would refuse it without a word of why
     return answer
+
+
+def _ended_by(
+    error: BaseException, path: str, context: Context
+) -> tuple[int, Awaitable[None] | None]:
+    """Return the code of a call that an error ended, and what tells its caller if nobody has."""
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        return _cancel_code(context), None
+    if isinstance(error, grpc.aio.AbortError):
+        return code_number(context.code()), None
+    if not isinstance(error, Exception):
+        return 0, None  # the process ends
+    code, why, abort = answer_error(error, path, context)
+    annotate(context, **why)
+    return code, abort
 
 
 def _cancel_code(context: Context) -> int:
