@@ -16,7 +16,7 @@ from booking_service.edge.rights import RIGHTS
 from booking_service.edge.servicer import BookingServicer
 from booking_service.postgres.engine import make_engine
 from booking_service.postgres.outbox import OutboxCleaner
-from booking_service.postgres.revision import REVISION, outdated
+from booking_service.postgres.revision import REVISION, until_migrated
 from booking_service.postgres.unit_of_work import UnitOfWork, UnitsOfWork
 from booking_service.settings import Settings
 from booking_service.tracing import TracedGateway, TracedUnit
@@ -38,7 +38,6 @@ __all__ = ["SERVICE", "build"]
 
 SERVICE = booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"]
 
-_RETRY = 0.5
 _BEHIND = 1  # connections of the outbox's cleaner, apart from the mutations'
 _FAULTS = (SQLAlchemyError, OSError, ServiceError)
 
@@ -90,19 +89,14 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     purging = asyncio.create_task(_purge(units, runtime.clock, settings.purge_interval))
     stack.push_async_callback(_cancelled, purging)
 
+    async def revision() -> str | None:
+        async with units() as unit:
+            found: str | None = await unit.connection.scalar(REVISION)
+            return found
+
     async def ready() -> None:
         """Wait until the database answers and has the schema of this version."""
-        log = structlog.get_logger("booking_service.app")
-        while True:
-            try:
-                async with units() as unit:
-                    why = outdated(await unit.connection.scalar(REVISION))
-            except _FAULTS as error:
-                why = type(error).__name__
-            if why is None:
-                return
-            log.warning("waiting for the database", error=why)
-            await asyncio.sleep(_RETRY)
+        await until_migrated(revision, structlog.get_logger("booking_service.app"))
 
     servicer = BookingServicer(mutations, Reads(units, tokens, runtime.clock), client)
     return Application([(SERVICE, servicer)], ready, RIGHTS)

@@ -12,10 +12,9 @@ from secrets import randbelow
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from booking_service.postgres.revision import outdated
+from booking_service.postgres.revision import until_migrated
 from cache_service.auditor import Auditor
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.audit import Hits
@@ -40,7 +39,6 @@ from cache_service.telemetry.tracing import TracedPrimary
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.calls import deadline
 from service_kit.clock import elapsed
-from service_kit.errors import ServiceError
 from service_kit.postgres import collect_pools
 from service_kit.process import Application, Runtime
 from service_kit.settings import SettingsError
@@ -58,7 +56,6 @@ _LOOK_POOL = 2
 _LEASE_PATIENCE = 3.0
 """A new process may have to wait for the leases of others; after that it loads meanwhile."""
 _POLL = 0.02
-_RETRY = 0.5
 _SHARE_OF_RESPONSES = 4
 """The part of the memory for answers that is allowed to responses made of them, besides."""
 
@@ -139,7 +136,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
 
     async def ready() -> None:
         """Wait for the database, begin to renew and to relay; wait a little for the lease."""
-        await _migrated(primary)
+        await until_migrated(primary.revision, structlog.get_logger("cache.app"))
         stack.push_async_callback(cache.leave)
         audits = () if auditor is None else (auditor.run(),)
         ending = _end_at(runtime.draining, cache.watchers)
@@ -223,20 +220,6 @@ class _Engines:
         if self._tracing is not None:
             self._tracing.follow(engine)
         return engine
-
-
-async def _migrated(primary: Primary) -> None:
-    """Wait until the database answers and has the schema of this version."""
-    log = structlog.get_logger("cache.app")
-    while True:
-        try:
-            why = outdated(await primary.revision())
-        except (ServiceError, SQLAlchemyError) as error:
-            why = type(error).__name__
-        if why is None:
-            return
-        log.warning("waiting for the database", reason=why)
-        await asyncio.sleep(_RETRY)
 
 
 async def _end_at(draining: asyncio.Event, watchers: Watchers) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 
 import asyncpg
 
-from service_kit.postgres import DATABASE_IDENTITY
+from service_kit.postgres import DATABASE_IDENTITY, GONE
 
 __all__ = ["problems_of_database"]
 
 _SECONDS = 5.0
-_FAULTS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAULTS = (*GONE, asyncpg.PostgresError)
 _MISSING = """
 SELECT format('role %s lacks %s on %s', current_user, privilege, name)
 FROM unnest($1::text[], $2::text[]) AS asked (name, privileges)

@@ -1,13 +1,43 @@
 """Which schema this version needs, for those who connect but do not migrate."""
 
-from sqlalchemy import text
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-__all__ = ["REVISION", "REVISIONS", "outdated"]
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from service_kit.errors import ServiceError
+
+__all__ = ["REVISION", "REVISIONS", "outdated", "until_migrated"]
 
 REVISION = text("SELECT version_num FROM alembic_version")
 
 REVISIONS = ("0001", "0002", "0003", "0003b", "0004")
 """Every migration of this version, in order; a test holds them against the files."""
+
+_RETRY = 0.5
+_FAULTS = (SQLAlchemyError, OSError, ServiceError)
+
+
+async def until_migrated(
+    ask: Callable[[], Awaitable[str | None]],
+    log: Any,  # noqa: ANN401 - structlog's
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Wait until the database answers and has the schema of this version.
+
+    `ask` reads its revision; the `log` is told why one waits; `sleep` is the pause between.
+    """
+    while True:
+        try:
+            why = outdated(await ask())
+        except _FAULTS as error:
+            why = type(error).__name__
+        if why is None:
+            return
+        log.warning("waiting for the database", reason=why)
+        await sleep(_RETRY)
 
 
 def outdated(revision: str | None) -> str | None:

@@ -134,7 +134,7 @@ class UnitsOfWork:
     async def _open(self) -> AsyncIterator[UnitOfWork]:
         try:
             connection = await self._engine.connect()
-        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (DBAPIError, asyncpg.PostgresError, *GONE) as error:
             raise _unavailable() from error
         try:
             yield self._unit(connection, self._applied)

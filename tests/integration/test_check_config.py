@@ -5,12 +5,12 @@ import sys
 from typing import NamedTuple
 
 import asyncpg
-import pytest
+import structlog
 
 from booking_service.checking import RIGHTS as BOOKING_RIGHTS
 from booking_service.checking import problems_of as problems_of_booking
+from booking_service.postgres.revision import until_migrated
 from booking_service.settings import Settings as BookingSettings
-from cache_service import app
 from cache_service.commands.check import RIGHTS as CACHE_RIGHTS
 from cache_service.commands.check import problems_of as problems_of_cache
 from cache_service.invalidation.rules import RULES_VERSION
@@ -56,21 +56,22 @@ async def test_all_problems_are_named_at_once(database: Database) -> None:
     await connection.close()
 
 
-async def test_a_service_waits_for_the_schema_that_it_needs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_service_waits_for_the_schema_that_it_needs() -> None:
     """It is not ready on an empty database, one of before, or none; but on a newer one it is."""
-    monkeypatch.setattr(app, "_RETRY", 0.0)
     found: list[str | Exception | None] = [None, "0003", Unavailable("AWAY", "away"), "9999", "x"]
+    waited: list[float] = []
 
-    class Migrating:
-        async def revision(self) -> str | None:
-            now = found.pop(0)
-            if isinstance(now, Exception):
-                raise now
-            return now
+    async def revision() -> str | None:
+        now = found.pop(0)
+        if isinstance(now, Exception):
+            raise now
+        return now
 
-    await app._migrated(Migrating())
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    await until_migrated(revision, structlog.get_logger("test"), sleep)
+    assert waited == [0.5] * 3
     assert found == ["x"]
 
 
