@@ -91,8 +91,7 @@ def _methods(seen: Between) -> Table:
 def _outcomes(seen: Between) -> Table:
     counted = seen.counted(_READS, "outcome")
     total = sum(counted.values())
-    hits = sum(count for (outcome,), count in counted.items() if outcome in _HITS)
-    ratio = f"{hits / total:.1%} hits" if total else "no reads"
+    ratio = f"{_hit_ratio(counted)} hits" if total else "no reads"
     table = _figures(f"Reads: {ratio}", "outcome", "a second", "share")
     for (outcome,), count in _greatest(counted):
         table.add_row(outcome, _rate(count / seen.seconds), f"{count / total:.1%}")
@@ -105,16 +104,13 @@ def _queries(seen: Between) -> Table:
     loads = seen.counted("chairside_cache_load_seconds_count", "query")
     busy = seen.counted("chairside_cache_load_seconds_sum", "query")
     for (query,), seconds in _greatest(busy):
-        reads = seen.counted(_READS, "outcome", query=query)
-        total = sum(reads.values())
-        hits = sum(count for (outcome,), count in reads.items() if outcome in _HITS)
         times = [
             seen.quantile(share, "chairside_cache_load_seconds", query=query)
             for share in (0.5, 0.99)
         ]
         table.add_row(
             query,
-            f"{hits / total:.1%}" if total else "-",
+            _hit_ratio(seen.counted(_READS, "outcome", query=query)),
             _rate(loads[query,] / seen.seconds),
             _rate(seconds / seen.seconds),
             *map(_span, times),
@@ -127,6 +123,13 @@ def _figures(title: str, first: str, *others: str) -> Table:
     for name in others:
         table.add_column(name, justify="right")
     return table
+
+
+def _hit_ratio(reads: dict[tuple[str, ...], float]) -> str:
+    """Tell which part of reads, by outcome, were hits."""
+    total = sum(reads.values())
+    hits = sum(count for (outcome,), count in reads.items() if outcome in _HITS)
+    return f"{hits / total:.1%}" if total else "-"
 
 
 def _greatest(counted: dict[tuple[str, ...], float]) -> Iterable[tuple[tuple[str, ...], float]]:
