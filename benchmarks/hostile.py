@@ -7,11 +7,8 @@ is a process of its own. For each attack the service is a new one.
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import grpc
 
@@ -20,6 +17,7 @@ from benchmarks.attacks import Attack
 from benchmarks.errors import BenchmarkError
 from benchmarks.hits import AGE_BYTES, METHOD, NEAR, Hits, find_request
 from benchmarks.open_loop import Found, Job, percentile
+from benchmarks.programs import run
 from benchmarks.report import Bound, Section
 from benchmarks.servers import MeasuredService, Stand, megabytes, serve_cache, stand
 from chairside.cache.v1 import types_pb2
@@ -28,8 +26,9 @@ __all__ = ["measure"]
 
 _RATE = 200.0
 _CONNECTIONS = 4
-_LEAD, _QUIET = 1.0, 3.0
-"""Seconds of an attack before the victim comes, and after it until one looks at the memory."""
+_LEAD, _CONNECTED, _QUIET = 1.0, 2.5, 3.0
+"""Seconds from the victim's start to the attack's, from its connecting to its first call, and after
+the attack until one looks at the memory."""
 _LOOK = 0.1
 _MOST_P99, _MOST_ALONE, _MOST_GROWTH = 50.0, 10.0, 20.0
 # Kind, times a second, connections; the first four are bound.
@@ -107,11 +106,12 @@ async def _victim(at: Stand, service: MeasuredService, seconds: float, seed: int
 
 
 async def _attacked(service: MeasuredService, victim: Job, attack: Attack) -> _Seen:
-    alone = Found(**await _run("benchmarks.open_loop", victim))
+    alone = Found(**await run("benchmarks.open_loop", victim))
     before = most = megabytes(service)
-    attacking = asyncio.ensure_future(_run("benchmarks.attackers", attack))
+    # Connected before the attack: whether newcomers are let in then is another question.
+    calling = asyncio.ensure_future(run("benchmarks.open_loop", replace(victim, lead=_CONNECTED)))
     await asyncio.sleep(_LEAD)
-    calling = asyncio.ensure_future(_run("benchmarks.open_loop", victim))
+    attacking = asyncio.ensure_future(run("benchmarks.attackers", attack))
     both = asyncio.gather(attacking, calling)
     while not both.done():
         await asyncio.wait((both,), timeout=_LOOK)
@@ -119,24 +119,6 @@ async def _attacked(service: MeasuredService, victim: Job, attack: Attack) -> _S
     came, during = await both
     await asyncio.sleep(_QUIET)
     return _Seen(alone, Found(**during), before, most, megabytes(service), Came(**came))
-
-
-async def _run(program: str, job: Job | Attack) -> dict[str, Any]:
-    """Run a program with its job, and return what it found. Raises BenchmarkError."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", program, json.dumps(asdict(job))),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        output, errors = await process.communicate()
-    except BaseException:
-        process.kill()
-        raise
-    if process.returncode != 0:
-        raise BenchmarkError(errors.decode())
-    found: dict[str, Any] = json.loads(output)
-    return found
 
 
 def _p99(found: Found) -> float:

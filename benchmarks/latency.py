@@ -7,17 +7,14 @@ and once of the very day that is asked for.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import statistics
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     nullcontext,
 )
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from itertools import count
@@ -29,6 +26,7 @@ from benchmarks.hits import AGE_BYTES, FAR, METHOD, NEAR, Hits, find_request
 from benchmarks.invalidate import booking, invalidating
 from benchmarks.open_loop import Found, Job, percentile
 from benchmarks.plots import Line, Plot
+from benchmarks.programs import run
 from benchmarks.report import Bound, Section
 from benchmarks.servers import EchoServer, serve_cache, stand
 from benchmarks.turns import ratio, take_turns
@@ -44,7 +42,6 @@ _CONNECTIONS = 4
 _BROKEN = 100.0
 """Milliseconds of p99 above which a side is asked at no higher rate."""
 _TIMES = 1.5
-_SLACK = 30.0
 _ECHO, _AGAIN = "echo", "echo again"
 _OTHERS, _OWN = "hit in memory, other days invalidated", "hit in memory, its day invalidated"
 
@@ -74,20 +71,7 @@ class _Driver:
             _CONNECTIONS,
             next(self.seeds),
         )
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.open_loop", json.dumps(asdict(job))),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(self.seconds + _SLACK):
-                output, errors = await process.communicate()
-        except BaseException:
-            process.kill()
-            raise
-        if process.returncode != 0:
-            raise BenchmarkError(errors.decode())
-        return Found(**json.loads(output))
+        return Found(**await run("benchmarks.open_loop", job))
 
 
 @dataclass(frozen=True, slots=True)

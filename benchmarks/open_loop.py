@@ -42,14 +42,16 @@ from benchmarks.http2 import (
 
 __all__ = ["Found", "Job", "arrivals", "percentile", "run"]
 
-_LEAD = 0.05
 _GRACE = 3.0
 """Seconds after the last call was due until what is not answered never will be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to call and how often; `message` is in hex, `size` that of an answer, give or take."""
+    """What to call and how often; `message` is in hex, `size` that of an answer, give or take.
+
+    `lead` is how many seconds pass between connecting and the first second of calls.
+    """
 
     address: str
     method: str
@@ -60,6 +62,7 @@ class Job:
     seconds: float
     connections: int
     seed: int
+    lead: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def _run(job: Job, connections: Sequence[_Connection]) -> Found:
     milliseconds, late = list[float](), list[float]()
     failed = number = 0
     clock = time.perf_counter
-    begun, busy = clock() + _LEAD, time.process_time()
+    begun, busy = clock() + job.lead, time.process_time()
     end = begun + job.seconds + _GRACE
     while number < len(due) or any(one.open for one in connections):
         now = clock()
