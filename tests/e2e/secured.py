@@ -19,21 +19,18 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from chairside.booking.v1 import booking_service_pb2
-from chairside.cache.v1 import cache_service_pb2
 from devstack.services import ServiceProcess
 from devstack.valkey import ValkeyServer
 from service_kit.callers import Right
 from tests.e2e.calls import BOOKING_CALLS, Known
 from tests.support.certificates import Issued, issue
+from tests.support.contract import BOOKING, CACHE
 from tests.support.grpc_server import details_of
 from tests.support.stack import Database
 from tests.support.tls_proxy import tls_before
 
-__all__ = ["BOOKING", "CACHE", "MARK", "SECRETS", "Outcome", "Secured", "start_secured"]
+__all__ = ["MARK", "SECRETS", "Outcome", "Secured", "start_secured"]
 
-BOOKING = booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"]
-CACHE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"]
 MARK = "of-the-strangers-shop"
 """What everything of that shop is called."""
 TOKENS = {name: f"planted-token-of-{name}" for name in ("one", "all", *Right)}

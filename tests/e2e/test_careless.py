@@ -20,16 +20,9 @@ from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from service_kit.values import to_date
 from tests.conftest import NewSystem
 from tests.integration.booking.house import read_failure
+from tests.support.contract import METHODS
 from tests.support.stack import System
 
-METHODS = [
-    method
-    for service in (
-        booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"],
-        cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"],
-    )
-    for method in service.methods
-]
 PROPER = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED"}
 EXTREMES = [
     (2**63 - 1, "\x00"),

@@ -12,16 +12,14 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from chairside.booking.v1 import booking_service_pb2
 from chairside.cache.v1 import cache_service_pb2
 from tests.e2e.calls import BOOKING_CALLS, CACHE_CALLS, Call, Known
 from tests.e2e.programs import Ran, grpcurl
+from tests.support.contract import BOOKING, CACHE
 from tests.support.stack import System
 
 T = TypeVar("T")
 
-BOOKING = booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"]
-CACHE = cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"]
 COMMON = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 BOTH = pytest.mark.parametrize("service", [BOOKING, CACHE], ids=lambda one: one.name)
 

@@ -30,7 +30,7 @@ from tests.faults.shop import Shop, open_shop
 from tests.faults.valkey_faults import valkey_faults
 from tests.support.waiting import eventually
 
-__all__ = ["Round", "grids", "play"]
+__all__ = ["Round", "begun", "grids", "play"]
 
 _QUIET = G2_SECONDS + 1.0
 _PATIENCE = 30.0
@@ -70,9 +70,7 @@ async def play(
     connection = await cluster.connect()
     shop = await open_shop(connection)
     await connection.close()
-    calls = calls_of(shop)
-    slots = [call for call in calls if call.method == "GetAvailability" and call.weight > 1]
-    history = History(shop.services, await grids(cluster.caches[0].address, slots), shop.day_of)
+    history, calls = await begun(shop, cluster.caches[0].address)
     load = Load(
         history,
         calls,
@@ -137,6 +135,13 @@ def _sum(cluster: Cluster) -> Counter[str]:
     for proxy in cluster.all_proxies():
         found += proxy.counts
     return found
+
+
+async def begun(shop: Shop, address: str) -> tuple[History, list[Call]]:
+    """Begin the history of a shop that nothing is booked in yet; return its calls, too."""
+    calls = calls_of(shop)
+    slots = [call for call in calls if call.method == "GetAvailability" and call.weight > 1]
+    return History(shop.services, await grids(address, slots), shop.day_of), calls
 
 
 async def grids(address: str, calls: Iterable[Call]) -> dict[Query, tuple[int, ...]]:

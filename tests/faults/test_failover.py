@@ -20,12 +20,12 @@ import redis.asyncio
 from cache_service.coherence.lease import LEASE_SECONDS
 from devstack.services import ServiceProcess
 from devstack.valkey import ValkeyServer
-from tests.faults.answers import Call, calls_of, decoded
+from tests.faults.answers import Call, decoded
 from tests.faults.checker import Verdict, check
 from tests.faults.history import History, Read
 from tests.faults.load import Load, Rates
 from tests.faults.mutating import Mutator
-from tests.faults.rounds import grids
+from tests.faults.rounds import begun
 from tests.faults.settle import check_database, resolve
 from tests.faults.shop import Shop, open_shop
 from tests.support.stack import Database
@@ -195,10 +195,7 @@ async def test_a_primary_killed_under_load_costs_misses_and_nothing_else(
         caches, booking = await stack.enter_async_context(
             _services(database, pair.url, tmp_path / "logs")
         )
-        calls = calls_of(shop)
-        slots = [call for call in calls if call.method == "GetAvailability" and call.weight > 1]
-        grid = await grids(caches[0].address, slots)
-        history = History(shop.services, grid, shop.day_of)
+        history, calls = await begun(shop, caches[0].address)
         load = Load(
             history,
             calls,

@@ -22,12 +22,11 @@ from devstack.children import Child, free_port
 from devstack.services import ServiceProcess, environment
 from devstack.valkey import ValkeyServer
 from service_kit.clock import elapsed
-from tests.faults.answers import calls_of, decoded
+from tests.faults.answers import decoded
 from tests.faults.checker import check
-from tests.faults.history import History
 from tests.faults.load import Load, Rates
 from tests.faults.mutating import UNKNOWN, Mutator
-from tests.faults.rounds import grids
+from tests.faults.rounds import begun
 from tests.faults.settle import check_database, resolve
 from tests.faults.shop import open_shop
 from tests.support.next_version import make_next_version, run_version
@@ -145,10 +144,7 @@ async def test_a_rolling_upgrade_and_its_rollback(rollout: Rollout, tmp_path: Pa
     """Every call is answered and none is stale, with other rules and payloads beside ours."""
     connection = await asyncpg.connect(rollout.database.url)
     shop = await open_shop(connection)
-    calls = calls_of(shop)
-    slots = [call for call in calls if call.method == "GetAvailability" and call.weight > 1]
-    grid = await grids(rollout.caches[0].address, slots)
-    history = History(shop.services, grid, shop.day_of)
+    history, calls = await begun(shop, rollout.caches[0].address)
     load = _Load(
         history,
         calls,

@@ -8,19 +8,10 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from chairside.booking.v1 import booking_service_pb2
-from chairside.cache.v1 import cache_service_pb2
+from tests.support.contract import METHODS
 
-__all__ = ["METHODS", "Fuzzer"]
+__all__ = ["Fuzzer", "requests"]
 
-METHODS = [
-    method
-    for service in (
-        booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"],
-        cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"],
-    )
-    for method in service.methods
-]
 _INT64 = [0, 1, 2, 3, 4, 5, -1, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63)]
 _INT32 = [
     0,
