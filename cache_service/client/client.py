@@ -16,14 +16,14 @@ from cache_service.client.joining import Joiner
 from cache_service.client.link import Link
 from cache_service.client.lookups import Lookups
 from cache_service.client.near import Near
-from cache_service.client.reads import OF_REQUESTS, READS, Read
+from cache_service.client.reading import Reader
+from cache_service.client.reads import READS
 from cache_service.client.remembered import Tokens
 from cache_service.client.watching import Watcher
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1.events_pb2 import Event
 from service_kit.clock import elapsed
 from service_kit.tls import TlsFiles
-from service_kit.wire import bytes_field
 
 __all__ = ["CacheClient"]
 
@@ -31,7 +31,7 @@ _EVENTS_PER_CALL = 1000
 _Response = TypeVar("_Response", bound=Message)
 
 
-class CacheClient:
+class CacheClient(Reader):
     """Typed calls of the cache service at `target` (host:port, or any gRPC target).
 
     Of a name with several addresses (`dns:///name:port`) all are used in turn.
@@ -68,14 +68,12 @@ class CacheClient:
         token: str = "",
         metadata: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
-        self._timeout = timeout
         self._link = Link(target, tls=tls, token=token, metadata=metadata, clock=elapsed)
         self._calls = Calls(self._link, sleep=asyncio.sleep, jitter=random.random)
-        self._tokens = Tokens(elapsed)
-        self._near = Near(near_bytes, lease=near_lease, ttl=near_ttl, clock=elapsed)
-        self._watcher = Watcher(self._near, self._link.watch, clock=elapsed, jitter=random.random)
-        lookups = Lookups(self._link.lookup, jitter=random.random)
-        self._joiner = Joiner(self._calls, lookups, self._near)
+        near = Near(near_bytes, lease=near_lease, ttl=near_ttl, clock=elapsed)
+        watcher = Watcher(near, self._link.watch, clock=elapsed, jitter=random.random)
+        joiner = Joiner(self._calls, Lookups(self._link.lookup, jitter=random.random), near)
+        super().__init__(near, watcher, joiner, Tokens(elapsed), timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,67 +105,6 @@ class CacheClient:
         anyway. More than one at a time cannot be carried: such reads go to the database.
         """
         self._tokens.saw(organization_id, token)
-
-    def read(self, request: Message, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
-        """Make any read of the contract, which its request's type tells, with its own response.
-
-        The methods below are the same with their types. KeyError: it is no read's request.
-        """
-        return self._read(OF_REQUESTS[request.DESCRIPTOR.full_name], request, timeout)
-
-    def get_availability(
-        self, request: pb.GetAvailabilityRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.GetAvailabilityResponse]:
-        """Read the free slots of barbers on local days."""
-        return self._read(READS["get_availability"], request, timeout)
-
-    def get_analytics(
-        self, request: pb.GetAnalyticsRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.GetAnalyticsResponse]:
-        """Read a report."""
-        return self._read(READS["get_analytics"], request, timeout)
-
-    def get_schedule(
-        self, request: pb.GetScheduleRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.GetScheduleResponse]:
-        """Read a barber's hours from today on."""
-        return self._read(READS["get_schedule"], request, timeout)
-
-    def get_booked_slots(
-        self, request: pb.GetBookedSlotsRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.GetBookedSlotsResponse]:
-        """Read a barber's busy times."""
-        return self._read(READS["get_booked_slots"], request, timeout)
-
-    def get_user_data(
-        self, request: pb.GetUserDataRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.GetUserDataResponse]:
-        """Read a client in short."""
-        return self._read(READS["get_user_data"], request, timeout)
-
-    def list_appointments(
-        self, request: pb.ListAppointmentsRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.ListAppointmentsResponse]:
-        """Read a page of appointments, by start time."""
-        return self._read(READS["list_appointments"], request, timeout)
-
-    def list_clients(
-        self, request: pb.ListClientsRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.ListClientsResponse]:
-        """Read a page of clients, by id."""
-        return self._read(READS["list_clients"], request, timeout)
-
-    def list_services(
-        self, request: pb.ListServicesRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.ListServicesResponse]:
-        """Read a page of services, by id."""
-        return self._read(READS["list_services"], request, timeout)
-
-    def list_barbers(
-        self, request: pb.ListBarbersRequest, timeout: float | None = None
-    ) -> Coroutine[Any, Any, pb.ListBarbersResponse]:
-        """Read a page of barbers, by id."""
-        return self._read(READS["list_barbers"], request, timeout)
 
     def batch_get(
         self, request: pb.BatchGetRequest, timeout: float | None = None
@@ -223,29 +160,6 @@ class CacheClient:
     ) -> Coroutine[Any, Any, pb.GetStatsResponse]:
         """Read what the process that answers has counted since it started."""
         return self._call("GetStats", request, pb.GetStatsResponse, timeout)
-
-    async def _read(self, read: Read, request: Any, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
-        raw = read.serialise(request)
-        found = self._near.get(read, raw)
-        if found is not None:
-            return found
-        asked = None
-        if request.HasField("consistency"):
-            keep = self._near.allows(request.consistency)
-            if keep:
-                self._watcher.start()
-                asked = self._near.asks(read, request.organization_id, raw, keep)
-        if self._tokens:
-            raw += self._demanded(read, request)
-        seconds = self._timeout if timeout is None else timeout
-        return await self._joiner.add(read, raw, seconds, asked)
-
-    def _demanded(self, read: Read, request: Any) -> bytes:  # noqa: ANN401 - as above
-        """Return the consistency that a read must carry, serialised behind its request."""
-        if request.consistency.WhichOneof("requirement") is not None:
-            return b""
-        demand = self._tokens.demand(request.organization_id)
-        return b"" if demand is None else bytes_field(read.consistency, demand.SerializeToString())
 
     async def _call(
         self,

@@ -24,10 +24,10 @@ second are given the same message, for reading only, whose age is true to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cache_service.client.reads import Read
+from cache_service.client.reads import READS, Read
 from cache_service.coherence.tagged import Kept, Tagged
 from chairside.cache.v1 import types_pb2
 from service_kit.wire import bytes_field, varint_field
@@ -63,6 +63,17 @@ class _Answer(NamedTuple):
     until: float
 
 
+class Shared:
+    """A message that may be given out before `until`, as long as what it is of is `kept`."""
+
+    __slots__ = ("answer", "kept", "until")
+
+    def __init__(self, answer: Any, kept: Kept[_Answer], until: float) -> None:  # noqa: ANN401 - any read's response
+        self.answer = answer
+        self.kept = kept
+        self.until = until
+
+
 class Near:
     """Keeps answers to reads whose `max_staleness` is at least `lease`, in `limit` bytes; 0: none.
 
@@ -77,42 +88,48 @@ class Near:
         self._clock = clock
         self._fresh_until = float("-inf")
         self._process = ""
-        # What was parsed in this hundredth of a second, and the bytes left for more.
-        self._parsed: dict[bytes, tuple[Kept[_Answer], Any]] = {}
-        self._parsed_until = float("-inf")
+        self._shared_until = float("-inf")
         self._left = 0
         self.lease = lease
+        self.shared: Mapping[int, dict[bytes, Shared]] = {
+            read.number: {} for read in READS.values()
+        }
+        """What was parsed in this hundredth of a second, by the read's number and the request.
+
+        Who reads often looks here first."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def get(self, read: Read, raw: bytes) -> Any:  # noqa: ANN401 - the read's own response
         """Return the answer to a request's bytes, shared and for reading only; None: not here."""
-        key, now = read.mark + raw, self._clock()
-        if now < self._parsed_until:
-            parsed = self._parsed.get(key)
-            if parsed is not None and parsed[0].there:
-                parsed[0].used = True
-                return parsed[1]
-        return self._parse(read, key, now) if now < self._fresh_until else None
+        now = self._clock()
+        shared = self.shared[read.number].get(raw)
+        if shared is not None and shared.kept.there and now < shared.until:
+            return shared.answer
+        return self._parse(read, raw, now) if now < self._fresh_until else None
 
-    def _parse(self, read: Read, key: bytes, now: float) -> Any:  # noqa: ANN401 - as above
+    def _parse(self, read: Read, raw: bytes, now: float) -> Any:  # noqa: ANN401 - as above
         """Make the message for this hundredth of a second; None: the answer is not here."""
-        kept = self._kept.find(key)
+        kept = self._kept.find(read.mark + raw)
         if kept is None or now >= kept.value.until:
             return None
         kept.used = True
         body, filled_at, until = kept.value
         answer = read.parse(body + _cache_info(read.cache_info, now - filled_at))
-        if now >= self._parsed_until:
-            self._parsed.clear()
-            self._parsed_until = min(now + _STEP, self._fresh_until)
+        if now >= self._shared_until:
+            self._unshare()
+            self._shared_until = min(now + _STEP, self._fresh_until)
             self._left = self._room
         size = _PARSED_LEAST + _PARSED_TIMES * len(body)
-        if size <= self._left and self._parsed_until <= until:
+        if size <= self._left and self._shared_until <= until:
             self._left -= size
-            self._parsed[key] = kept, answer
+            self.shared[read.number][raw] = Shared(answer, kept, self._shared_until)
         return answer
+
+    def _unshare(self) -> None:
+        for messages in self.shared.values():
+            messages.clear()
 
     def allows(self, consistency: types_pb2.Consistency) -> float:
         """Return for how many seconds an answer to such a read may be kept; 0: not at all."""
@@ -160,7 +177,7 @@ class Near:
     def forget(self) -> None:
         """Forget everything, and refuse what is on its way."""
         self._kept.forget()
-        self._parsed.clear()
+        self._unshare()
 
     def lost(self) -> None:
         """Forget everything, for nobody tells what changes any more."""

@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from chairside.cache.v1 import cache_service_pb2 as pb
 
-__all__ = ["OF_REQUESTS", "READS", "Read"]
+__all__ = ["READS", "Read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,3 @@ def _reads() -> Mapping[str, Read]:
 
 READS = _reads()
 """By their fields in a batch, which are named as this client's methods are."""
-
-OF_REQUESTS = {read.request: read for read in READS.values()}
-"""By the full names of their requests' types."""

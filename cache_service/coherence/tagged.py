@@ -29,8 +29,8 @@ _Tag = tuple[int, str]
 class Kept(Generic[_Value]):
     """A value that is kept for as long as `there` is true, with its size and its tags.
 
-    Whoever holds on to it may serve it so long, and sets `used` then, so that it is not the
-    next to go.
+    Whoever holds on to it may serve it so long, and sets `used` now and then, so that it is
+    not the next to go.
     """
 
     __slots__ = ("organization_id", "size", "tags", "there", "used", "value")

@@ -1,0 +1,141 @@
+"""The client's methods that read: what the near cache has just given out, or the long way.
+
+A hit there is so cheap that a function's call is a tenth of it. So these methods are made
+rather than written, each with its own read at hand, and look for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar, cast
+
+from google.protobuf.message import Message
+
+from cache_service.client.joining import Joiner
+from cache_service.client.near import Near
+from cache_service.client.reads import READS, Read
+from cache_service.client.remembered import Tokens
+from cache_service.client.watching import Watcher
+from chairside.cache.v1 import cache_service_pb2 as pb
+from service_kit.clock import elapsed
+from service_kit.wire import bytes_field
+
+__all__ = ["Reader"]
+
+_Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
+_Response_co = TypeVar("_Response_co", bound=Message, covariant=True)
+
+
+class _Bound(Protocol[_Request_contra, _Response_co]):
+    """How a read is called."""
+
+    def __call__(
+        self, request: _Request_contra, timeout: float | None = None
+    ) -> Coroutine[Any, Any, _Response_co]: ...
+
+
+class _Method(Protocol[_Request_contra, _Response_co]):
+    """What a read is in its class."""
+
+    def __get__(
+        self, reader: Reader, of: type[Reader] | None = None
+    ) -> _Bound[_Request_contra, _Response_co]: ...
+
+
+def _method(read: Read) -> Callable[..., Coroutine[Any, Any, Any]]:
+    serialise, number = read.serialise, read.number
+
+    async def method(self: Reader, request: Message, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
+        raw = serialise(request)
+        shared = self._shared[number].get(raw)
+        if shared is not None and shared.kept.there and elapsed() < shared.until:
+            return shared.answer
+        return await self._ask(read, request, raw, timeout)
+
+    method.__name__ = read.field
+    return method
+
+
+_METHODS = {read.request: _method(read) for read in READS.values()}
+
+
+def _reads(
+    request: type[_Request_contra], _response: type[_Response_co], does: str
+) -> _Method[_Request_contra, _Response_co]:
+    method = _METHODS[request.DESCRIPTOR.full_name]
+    method.__doc__ = does
+    return cast("_Method[_Request_contra, _Response_co]", method)
+
+
+class Reader:
+    """Reads, some of which are answered from `near`, that the `watcher` keeps true.
+
+    Each read has a deadline, `timeout` in seconds or the reader's own.
+    """
+
+    def __init__(
+        self, near: Near, watcher: Watcher, joiner: Joiner, tokens: Tokens, timeout: float
+    ) -> None:
+        self._near = near
+        self._shared = near.shared
+        self._watcher = watcher
+        self._joiner = joiner
+        self._tokens = tokens
+        self._timeout = timeout
+
+    get_availability = _reads(
+        pb.GetAvailabilityRequest,
+        pb.GetAvailabilityResponse,
+        "Read the free slots of barbers on local days.",
+    )
+    get_analytics = _reads(pb.GetAnalyticsRequest, pb.GetAnalyticsResponse, "Read a report.")
+    get_schedule = _reads(
+        pb.GetScheduleRequest, pb.GetScheduleResponse, "Read a barber's hours from today on."
+    )
+    get_booked_slots = _reads(
+        pb.GetBookedSlotsRequest, pb.GetBookedSlotsResponse, "Read a barber's busy times."
+    )
+    get_user_data = _reads(pb.GetUserDataRequest, pb.GetUserDataResponse, "Read a client in short.")
+    list_appointments = _reads(
+        pb.ListAppointmentsRequest,
+        pb.ListAppointmentsResponse,
+        "Read a page of appointments, by start time.",
+    )
+    list_clients = _reads(
+        pb.ListClientsRequest, pb.ListClientsResponse, "Read a page of clients, by id."
+    )
+    list_services = _reads(
+        pb.ListServicesRequest, pb.ListServicesResponse, "Read a page of services, by id."
+    )
+    list_barbers = _reads(
+        pb.ListBarbersRequest, pb.ListBarbersResponse, "Read a page of barbers, by id."
+    )
+
+    def read(self, request: Message, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Make any read of the contract, which its request's type tells, with its own response.
+
+        The methods above are the same with their types. KeyError: it is no read's request.
+        """
+        return _METHODS[request.DESCRIPTOR.full_name](self, request, timeout)
+
+    async def _ask(self, read: Read, request: Any, raw: bytes, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
+        found = self._near.get(read, raw)
+        if found is not None:
+            return found
+        asked = None
+        if request.HasField("consistency"):
+            keep = self._near.allows(request.consistency)
+            if keep:
+                self._watcher.start()
+                asked = self._near.asks(read, request.organization_id, raw, keep)
+        if self._tokens:
+            raw += self._demanded(read, request)
+        seconds = self._timeout if timeout is None else timeout
+        return await self._joiner.add(read, raw, seconds, asked)
+
+    def _demanded(self, read: Read, request: Any) -> bytes:  # noqa: ANN401 - as above
+        """Return the consistency that a read must carry, serialised behind its request."""
+        if request.consistency.WhichOneof("requirement") is not None:
+            return b""
+        demand = self._tokens.demand(request.organization_id)
+        return b"" if demand is None else bytes_field(read.consistency, demand.SerializeToString())
