@@ -35,7 +35,7 @@ from cache_service.settings import Settings
 from cache_service.stores.authority import PostgresAuthority
 from cache_service.stores.redis.urls import tls_of
 from cache_service.telemetry.counts import Counts, collect_cache, collect_loads
-from cache_service.telemetry.tracing import TracedPrimary
+from cache_service.telemetry.tracing import TracedAuthority, TracedPrimary
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.calls import deadline
 from service_kit.clock import elapsed
@@ -106,7 +106,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         stack,
         # A renewal that comes later than the lease ends is of no use.
         renewals=PostgresAuthority(engines.make("lease", 1, STATEMENTS), LEASE_SECONDS),
-        looks=PostgresAuthority(
+        looks=traced(PostgresAuthority, TracedAuthority, runtime.tracing)(
             engines.make("looks", _LOOK_POOL, STATEMENTS), settings.statement_timeout
         ),
         gate=gate,

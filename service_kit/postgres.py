@@ -1,6 +1,7 @@
 """What both services must say to Postgres in the same words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import asyncpg
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service_kit.common_measures import POOL_IN_USE, POOL_LIMIT
 
-__all__ = ["DATABASE_IDENTITY", "GONE", "async_url", "collect_pools"]
+__all__ = ["DATABASE_IDENTITY", "GONE", "async_url", "collect_pools", "driver_of"]
 
 GONE = (
     OSError,
@@ -57,3 +58,25 @@ def collect_pools(engines: Mapping[str, AsyncEngine]) -> Iterable[Metric]:
     }
     yield POOL_LIMIT.by(((name,), pool.size()) for name, pool in pools.items())
     yield POOL_IN_USE.by(((name,), pool.checkedout()) for name, pool in pools.items())
+
+
+@asynccontextmanager
+async def driver_of(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of the engine's pool as asyncpg has it: each statement is a transaction.
+
+    For what is asked several times a second, whatever else: SQLAlchemy's own way to a
+    connection and back costs more CPU than the statement. No trace shows it. Errors are
+    asyncpg's, or OSError of the connecting; after one the connection is not used any more,
+    since nobody else judges whether it may be.
+    """
+    try:
+        pooled = await engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise OSError(str(error)) from error
+    try:
+        yield pooled.driver_connection
+    except BaseException:
+        pooled.invalidate()
+        raise
+    finally:
+        pooled.close()

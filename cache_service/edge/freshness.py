@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.outcome import Answer, Outcome
@@ -34,6 +34,8 @@ _DISTANCE = {outcome: distance for distance, outcome in enumerate(Outcome)}
 """Outcomes are declared from the nearest to the furthest."""
 _MILLISECONDS = [varint_field(2, millisecond * 1_000_000) for millisecond in range(1000)]
 """`nanos` of an age, serialised: a varint of five bytes costs as much as all the rest."""
+_LONGEST_AGE = 17
+"""Bytes of a serialised age: two fields, varints of ten and of five bytes."""
 _seconds = lru_cache(maxsize=4096)(partial(varint_field, 1))
 """`seconds` of an age, serialised; of an hour and more, so that most are remembered."""
 
@@ -86,8 +88,17 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
 def cached_info(number: int, outcome: Outcome, filled_at: float, now: float) -> bytes:
     """Serialise the `cache_info` of a hit, near or not, its oldest part filled then."""
     age = _age(filled_at, now)
-    # By hand, since a batch has many of them: none of it has more than 127 bytes.
-    return b"%c%c%b\x12%c%b" % (number << 3 | 2, len(age) + 4, _CACHED[outcome], len(age), age)
+    return _heads(number, outcome)[len(age)] + age
+
+
+@cache
+def _heads(number: int, outcome: Outcome) -> list[bytes]:
+    """Serialise what stands before the age of a hit, by how long that is."""
+    source = _CACHED[outcome]
+    return [
+        b"%c%c%b\x12%c" % (number << 3 | 2, len(source) + 2 + size, source, size)
+        for size in range(_LONGEST_AGE + 1)
+    ]
 
 
 def _age(filled_at: float, now: float) -> bytes:

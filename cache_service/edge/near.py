@@ -67,6 +67,14 @@ class NearResponses:
     def __len__(self) -> int:
         return len(self._near)
 
+    def answer(self, read: bytes, caller: Caller | None = None) -> bytes | None:
+        """Serve the response to a serialised read if `find` does; its bytes."""
+        near = self._near.get(read)
+        if near is None or (caller is not None and not caller.sees(near.organization_id)):
+            return None
+        now = self._time()
+        return self._served(near, now) if self._right(read, near, now) else None
+
     def find(self, read: bytes, caller: Caller | None = None) -> Near | None:
         """Return the response to a serialised read if it is still right; it counts nothing.
 
@@ -93,10 +101,7 @@ class NearResponses:
 
     def serve(self, near: Near) -> bytes:
         """Count every entry of a response that was found just now, and return its bytes."""
-        for query, key, answer in near.parts:
-            self._reads.served(query, near.organization_id, key, answer)
-        info = cached_info(near.kind.cache_info, Outcome.NEAR, near.filled_at, self._time())
-        return near.body + info
+        return self._served(near, self._time())
 
     def keep(self, kind: Kind, read: bytes, composed: Composed) -> None:
         """Keep a response for the next one, if memory keeps all that it was made of."""
@@ -134,6 +139,11 @@ class NearResponses:
         self.bytes += size
         while self.bytes > self.limit:
             self._discard(next(iter(self._near)))
+
+    def _served(self, near: Near, now: float) -> bytes:
+        for query, key, answer in near.parts:
+            self._reads.served(query, near.organization_id, key, answer)
+        return near.body + cached_info(near.kind.cache_info, Outcome.NEAR, near.filled_at, now)
 
     def _right(self, read: bytes, near: Near, now: float) -> bool:
         if now < near.until and self._reads.keeps(near.kept):

@@ -62,7 +62,7 @@ class Reads:
         def answer(
             raw: bytes, caller: Caller | None = None
         ) -> tuple[bytes, Mapping[str, object]] | None:
-            found = near.find(bytes_field(number, raw), caller)
-            return None if found is None else (near.serve(found), notes)
+            response = near.answer(bytes_field(number, raw), caller)
+            return None if response is None else (response, notes)
 
         return answer

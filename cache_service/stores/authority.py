@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Any, TypeVar
 
+import asyncpg
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cache_service.coherence.authority import AuthorityUnavailableError, Standing
 from cache_service.coherence.waiting import retrieved
-from service_kit.postgres import DATABASE_IDENTITY, GONE
+from service_kit.postgres import DATABASE_IDENTITY, GONE, driver_of
 
 __all__ = ["PostgresAuthority"]
 
+T = TypeVar("T")
+
+_FAILURES = (SQLAlchemyError, asyncpg.PostgresError, *GONE)
+
 # One statement, so that all of it is of one snapshot; `epoch` as text compares as text.
-_LOOK = text(f"""
+_LOOK = f"""
     SELECT here.database, a.epoch::text, a.redis_identity, a.rules_version,
            (SELECT coalesce(json_object_agg(member_id, expelled_at IS NOT NULL)::text, '{{}}')
             FROM members) AS members,
            here.snapshot
     FROM authority a CROSS JOIN ({DATABASE_IDENTITY}) AS here (database, snapshot)
-""")  # noqa: S608 - a constant
+"""  # noqa: S608 - a constant
 _TURN_OFF = text("""
     UPDATE authority SET epoch = gen_random_uuid(), redis_identity = NULL
     WHERE epoch = CAST(:epoch AS uuid) AND redis_identity IS NOT NULL
@@ -65,7 +70,7 @@ class PostgresAuthority:
 
     async def look(self) -> Standing:
         """Return what is in force now."""
-        ((database, epoch, store, version, members, snapshot),) = await self._run(_LOOK)
+        ((database, epoch, store, version, members, snapshot),) = await self._patiently(self._seen)
         return Standing(database, epoch, store, version, json.loads(members), snapshot)
 
     async def turn_off(self, epoch: str) -> None:
@@ -99,9 +104,21 @@ class PostgresAuthority:
         """Forget members."""
         await self._run(_REMOVE, members=list(members))
 
-    async def _run(self, statement: TextClause, **parameters: object) -> Sequence[Any]:
-        """Run a statement in a task of its own: its end may be long in coming after a cancel."""
-        task = asyncio.create_task(self._twice(statement, parameters))
+    async def _run(self, statement: TextClause, **parameters: object) -> None:
+        async def run() -> None:
+            async with self._engine.connect() as connection:
+                await connection.execute(statement, parameters)
+
+        await self._patiently(run)
+
+    async def _seen(self) -> Sequence[Any]:
+        async with driver_of(self._engine) as driver:
+            rows: Sequence[Any] = await driver.fetch(_LOOK)
+            return rows
+
+    async def _patiently(self, once: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do something in a task of its own: its end may be long in coming after a cancel."""
+        task = asyncio.create_task(_twice(once))
         try:
             await asyncio.wait({task}, timeout=self._timeout)
         finally:
@@ -113,21 +130,14 @@ class PostgresAuthority:
             raise AuthorityUnavailableError(message)
         try:
             return task.result()
-        except (SQLAlchemyError, *GONE) as error:
+        except _FAILURES as error:
             message = f"the database does not answer: {type(error).__name__}"
             raise AuthorityUnavailableError(message) from error
 
-    async def _twice(self, statement: TextClause, parameters: dict[str, object]) -> Sequence[Any]:
-        """Run a statement; once more if the pool's connection turns out to be gone.
 
-        Each of them may be done twice.
-        """
-        try:
-            return await self._once(statement, parameters)
-        except (SQLAlchemyError, *GONE):
-            return await self._once(statement, parameters)
-
-    async def _once(self, statement: TextClause, parameters: dict[str, object]) -> Sequence[Any]:
-        async with self._engine.connect() as connection:
-            result = await connection.execute(statement, parameters)
-            return result.all() if result.returns_rows else ()
+async def _twice(once: Callable[[], Awaitable[T]]) -> T:
+    """Do it once more if the pool's connection turns out to be gone: all may be done twice."""
+    try:
+        return await once()
+    except _FAILURES:
+        return await once()

@@ -16,15 +16,16 @@ from cache_service.coherence.invalidator import Invalidator, Touched
 from cache_service.coherence.ports import Loaded
 from cache_service.database import Primary
 from cache_service.queries.declare import Arguments, CachedQuery
+from cache_service.stores.authority import PostgresAuthority
 from cache_service.stores.redis import scripts
 from cache_service.stores.redis.store import RedisStore
-from service_kit.tracing import REDIS
+from service_kit.tracing import POSTGRES, REDIS
 
 if TYPE_CHECKING:
     # At run time only where it is wanted, by service_kit.tracing.
     from service_kit.otel import Tracing
 
-__all__ = ["TracedInvalidator", "TracedPrimary", "TracedStore"]
+__all__ = ["TracedAuthority", "TracedInvalidator", "TracedPrimary", "TracedStore"]
 
 A = TypeVar("A", bound=Arguments)
 
@@ -83,6 +84,17 @@ class TracedPrimary(Primary):
         }
         with self.tracing.span(f"load {query.name}", told):
             return await super().load(query, arguments)
+
+
+class TracedAuthority(PostgresAuthority):
+    """The authority, with a span for each look."""
+
+    tracing: ClassVar[Tracing]
+
+    async def look(self) -> Standing:
+        """Look as `PostgresAuthority` does."""
+        with self.tracing.span("look", POSTGRES, outgoing=True):
+            return await super().look()
 
 
 class TracedInvalidator(Invalidator):

@@ -144,7 +144,7 @@ async def test_a_mutation_is_one_trace_through_both_services(traced: Traced) -> 
             (call, "booking: changes"),
             (call, "booking: COMMIT"),
             (*telling, "cache: redis INVALIDATE"),
-            (*telling, "cache: SELECT"),
+            (*telling, "cache: look"),
             (*telling, "cache: wait for members"),
         }
         assert expected <= traced.collector.paths(BOOKED)

@@ -1,11 +1,11 @@
 """What the cache service makes of the database's errors."""
 
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from cache_service.coherence.authority import AuthorityUnavailableError
 from cache_service.database import _translated
@@ -40,16 +40,16 @@ async def test_a_connection_that_is_lost_while_it_is_set_up_is_no_internal_error
             raise error
 
 
-class _Lost:
-    """An engine whose connections are lost while they are set up."""
-
-    def connect(self) -> NoReturn:
-        message = "connection is closed"
-        raise asyncpg.InterfaceError(message)
+async def _lost() -> NoReturn:
+    message = "connection is closed"
+    raise asyncpg.InterfaceError(message)
 
 
 async def test_the_authority_is_away_while_no_connection_can_be_set_up() -> None:
-    """What renews the lease goes on trying."""
-    authority = PostgresAuthority(cast("AsyncEngine", _Lost()), 1.0)
+    """What renews the lease goes on trying, whichever way it asks."""
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=_lost)
+    authority = PostgresAuthority(engine, 1.0)
     with pytest.raises(AuthorityUnavailableError):
         await authority.look()
+    with pytest.raises(AuthorityUnavailableError):
+        await authority.register("me", None)
