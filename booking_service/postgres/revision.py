@@ -13,7 +13,7 @@ __all__ = ["REVISION", "REVISIONS", "outdated", "until_migrated"]
 
 REVISION = text("SELECT version_num FROM alembic_version")
 
-REVISIONS = ("0001", "0002", "0003", "0003b", "0004")
+REVISIONS = ("0001", "0002", "0003", "0003b", "0004", "0005")
 """Every migration of this version, in order; a test holds them against the files."""
 
 _RETRY = 0.5

@@ -25,6 +25,7 @@ from booking_service.postgres.coherence_tables import (
     idempotent_requests,
     members,
     outbox,
+    request_ids,
 )
 from booking_service.postgres.columns import (
     INSTANT,
@@ -55,6 +56,7 @@ __all__ = [
     "outbox",
     "payments",
     "refunds",
+    "request_ids",
     "services",
     "special_hours",
     "time_off",

@@ -2,7 +2,7 @@
 
 The first statement of a mutation inserts its request id; a concurrent repeat waits
 there until the first one is decided. A failure rolls the row back, so only
-successes are repeated.
+successes are repeated. An id is one of its organization: another's is another id.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, null, select, update
+from sqlalchemy import ColumnElement, and_, delete, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from booking_service.postgres import tables
@@ -22,7 +22,9 @@ __all__ = ["KEPT", "Request", "Success", "claim", "purge", "store"]
 
 KEPT = timedelta(hours=24)
 
-_table = tables.idempotent_requests
+_table = tables.request_ids
+_STORED = ("method", "fingerprint", "response", "events")
+_columns = tuple(_table.c[name] for name in _STORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +55,28 @@ async def claim(tx: Transaction, request: Request) -> Success | None:
     """
     if request.request_id is None:
         return None
-    said = {
-        "method": request.method,
-        "fingerprint": request.fingerprint,
-        "response": None,
-        "events": null(),
-        "created_at": tx.now,
-    }
-    taken = await tx.connection.execute(
-        insert(_table)
-        .values(request_id=request.request_id, **said)
-        .on_conflict_do_update(
-            index_elements=[_table.c.request_id],
-            set_=said,
-            where=_table.c.created_at < tx.now - KEPT,
-        )
-        .returning(_table.c.request_id)
+    taking = insert(_table).values(
+        organization_id=request.organization_id,
+        request_id=request.request_id,
+        method=request.method,
+        fingerprint=request.fingerprint,
+        response=None,
+        events=null(),
+        created_at=tx.now,
     )
-    if taken.one_or_none() is not None:
+    taken = await tx.connection.execute(
+        taking.on_conflict_do_update(
+            index_elements=[_table.c.organization_id, _table.c.request_id],
+            set_={name: taking.excluded[name] for name in (*_STORED, "created_at")},
+            where=_table.c.created_at < tx.now - KEPT,
+        ).returning(*_columns)
+    )
+    first = taken.one_or_none()
+    if first is None:
+        first = (await tx.connection.execute(select(*_columns).where(_has(request)))).one()
+    elif first.response is None:
         return None
-    first = (
-        await tx.connection.execute(
-            select(_table.c.method, _table.c.fingerprint, _table.c.response, _table.c.events).where(
-                _table.c.request_id == request.request_id
-            )
-        )
-    ).one()
+    # Else it was taken by a process of the version before: a trigger brought its success here.
     if (first.method, first.fingerprint) != (request.method, request.fingerprint):
         raise InvalidArgument([Violation("request_id", "was used for a different request")])
     stored = first.events
@@ -103,9 +101,7 @@ async def store(tx: Transaction, request: Request, success: Success) -> None:
         "events": [json.loads(event) for event in success.changes.events],
     }
     await tx.connection.execute(
-        update(_table)
-        .where(_table.c.request_id == request.request_id)
-        .values(response=success.response, events=kept)
+        update(_table).where(_has(request)).values(response=success.response, events=kept)
     )
 
 
@@ -113,3 +109,10 @@ async def purge(tx: Transaction) -> int:
     """Forget requests older than 24 hours; return how many."""
     old = delete(_table).where(_table.c.created_at < tx.now - KEPT)
     return (await tx.connection.execute(old)).rowcount
+
+
+def _has(request: Request) -> ColumnElement[bool]:
+    return and_(
+        _table.c.organization_id == request.organization_id,
+        _table.c.request_id == request.request_id,
+    )

@@ -23,7 +23,8 @@ from service_kit.database_check import problems_of_database
 __all__ = ["RIGHTS", "problems_of"]
 
 _WORK = "SELECT INSERT UPDATE DELETE"
-RIGHTS = dict.fromkeys(set(metadata.tables) - {"idempotent_requests"}, "SELECT") | {
+_NOT_ITS_OWN = {"idempotent_requests", "request_ids"}
+RIGHTS = dict.fromkeys(set(metadata.tables) - _NOT_ITS_OWN, "SELECT") | {
     "alembic_version": "SELECT",
     "outbox": "SELECT DELETE",
     "authority": _WORK,

@@ -99,7 +99,7 @@ async def _doubled(scene: Scene) -> AsyncIterator[Effect]:
     connection = await scene.cluster.connect()
     try:
         rows = await connection.fetch(
-            "SELECT event FROM idempotent_requests, jsonb_array_elements_text(events->'events')"
+            "SELECT event FROM request_ids, jsonb_array_elements_text(events->'events')"
             " AS event WHERE response IS NOT NULL ORDER BY random() LIMIT 40"
         )
     finally:

@@ -27,7 +27,7 @@ async def resolve(connection: asyncpg.Connection, history: History) -> int:
     """
     unknown = {UUID(one.request_id): one for one in history.writes if one.committed is None}
     rows = await connection.fetch(
-        "SELECT request_id, response FROM idempotent_requests"
+        "SELECT request_id, response FROM request_ids"
         " WHERE request_id = ANY($1) AND response IS NOT NULL",
         list(unknown),
     )

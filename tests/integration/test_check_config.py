@@ -50,8 +50,8 @@ async def test_all_problems_are_named_at_once(database: Database) -> None:
     settings = BookingSettings(database_url=database.cache_url, cache_target="127.0.0.1:1")
     problems = await problems_of_booking(settings)
     lacks = {one.removeprefix("role chairside_cache lacks ") for one in problems}
-    assert {"INSERT on appointments", "SELECT on idempotent_requests"} <= lacks
-    assert "the database is at 0003, and 0004 is needed: migrate it" in problems
+    assert {"INSERT on appointments", "SELECT on request_ids"} <= lacks
+    assert "the database is at 0003, and 0005 is needed: migrate it" in problems
     assert "the cache service at 127.0.0.1:1: UNAVAILABLE" in problems
     await connection.close()
 
@@ -109,4 +109,4 @@ async def test_the_command_says_what_and_no_secret(redis_url: str) -> None:
 def test_the_rights_asked_for_are_for_all_tables() -> None:
     """A table that no role is asked about is one that nobody would be warned of."""
     assert set(CACHE_RIGHTS) - set(BOOKING_RIGHTS) == {"authority", "members"}
-    assert set(BOOKING_RIGHTS) - set(CACHE_RIGHTS) == {"idempotent_requests"}
+    assert set(BOOKING_RIGHTS) - set(CACHE_RIGHTS) == {"idempotent_requests", "request_ids"}

@@ -50,7 +50,7 @@ async def test_an_unexpected_error_does_not_cross_the_wire(shop: Shop) -> None:
     )
     assert (failed.code, failed.reason) == ("INTERNAL", "INTERNAL")
     assert "innards" not in str(failed)
-    assert await shop.house.sql("SELECT 1 FROM idempotent_requests") == []
+    assert await shop.house.sql("SELECT 1 FROM request_ids") == []
 
 
 async def test_a_database_away_is_unavailable(database: Database) -> None:

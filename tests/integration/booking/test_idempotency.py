@@ -115,4 +115,4 @@ async def test_old_requests_are_forgotten_and_young_ones_kept(shop: Shop) -> Non
         await unit.commit()
     await engine.dispose()
     assert purged == 1
-    assert len(await shop.house.sql("SELECT 1 FROM idempotent_requests")) == 1
+    assert len(await shop.house.sql("SELECT 1 FROM request_ids")) == 1

@@ -31,6 +31,7 @@ _BOOKING = {
 _CACHE = {
     "authority": "SELECT INSERT UPDATE DELETE",
     "idempotent_requests": "",
+    "request_ids": "",
     "members": "SELECT INSERT UPDATE DELETE",
     "outbox": "SELECT DELETE",
 }
@@ -164,7 +165,7 @@ async def test_the_roles_at_work(shop: Shop) -> None:
         "UPDATE outbox SET organization_id = 2",
         "DELETE FROM client_days",
         "SELECT rebuild_client_totals(1)",
-        "SELECT * FROM idempotent_requests",
+        "SELECT * FROM request_ids",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await cache.execute(statement)
