@@ -18,6 +18,7 @@ from booking_service.postgres.revision import until_migrated
 from cache_service.auditor import Auditor
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.audit import Hits
+from cache_service.coherence.consistency import Consistency
 from cache_service.coherence.explain import Explainer, Silent
 from cache_service.coherence.filler import Filler
 from cache_service.coherence.lease import LEASE_SECONDS
@@ -117,7 +118,8 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
     auditor = _auditor(
         settings, cache=cache, primary=primary, gate=gate, counts=counts, now=runtime.clock.now
     )
-    reads = CachedReads(cache.reader, primary, settings.ttls, auditor)
+    unset = Consistency(max_staleness=settings.default_max_staleness)
+    reads = CachedReads(cache.reader, primary, settings.ttls, auditor, unset=unset)
     relay = Relay(primary, cache.invalidator, counts)
     uncounted = Filler(
         cache.store, cache.memory, Silent(), gate, cache.expiry, cache.pushes, deadline
@@ -132,7 +134,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             filler=uncounted,
             expiry=cache.expiry,
         )
-        return CachedReads(explainer, primary, settings.ttls), explainer
+        return CachedReads(explainer, primary, settings.ttls, unset=unset), explainer
 
     async def ready() -> None:
         """Wait for the database, begin to renew and to relay; wait a little for the lease."""

@@ -31,7 +31,8 @@ _RETRY = 0.5
 class CachedReads:
     """Reads entries of declared queries; `ttls` overrides a query's time to live by its name.
 
-    The auditor, if there is one, takes its share of the answers.
+    The auditor, if there is one, takes its share of the answers. `unset` is for callers that
+    do not say how fresh an answer must be.
     """
 
     def __init__(
@@ -40,7 +41,10 @@ class CachedReads:
         primary: Primary,
         ttls: Mapping[str, timedelta],
         auditor: Auditor | None = None,
+        *,
+        unset: Consistency = Consistency.DEFAULT,
     ) -> None:
+        self.unset = unset
         self._reader = reader
         self._primary = primary
         self._ttls = ttls

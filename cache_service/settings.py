@@ -62,5 +62,7 @@ class Settings(WorkerSettings):
     audit_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     # How long entries are kept past their time to live, for reads with max_staleness; 0: not.
     keep_stale: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    # What reads whose `consistency` is unset are taken to say; 0: nothing, they are exact (G1).
+    default_max_staleness: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     # Times to live by query, in place of the defaults: they bound memory, not freshness.
     ttls: Annotated[dict[str, Ttl], BeforeValidator(_ttls)] = Field(default_factory=dict)

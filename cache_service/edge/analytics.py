@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cache_service.coherence.consistency import Consistency
 from cache_service.edge.composed import Composed
 from cache_service.edge.declared import DeclaredReads
 from cache_service.edge.freshness import read_consistency
@@ -29,7 +30,7 @@ class Analytics:
             violations = Violations()
             violations.id("organization_id", request.organization_id)
             violations.optional_id("barber_id", request.barber_id)
-            read_consistency(violations, request.consistency)
+            read_consistency(violations, request.consistency, Consistency.DEFAULT)
             violations.add("report", "is required")
             violations.raise_if_any()
         query = self._reports[str(report)]

@@ -51,7 +51,7 @@ class Availability:
 
     async def compose(self, request: cache_service_pb2.GetAvailabilityRequest) -> Composed:
         """Answer any request; raises as the proto says."""
-        wanted = _validated(request)
+        wanted = _validated(request, self._reads.unset)
         try:
             return await self._compose(wanted, wanted.consistency)
         except AnswerTooLarge:
@@ -129,7 +129,7 @@ def serialise(slots: dict[int, bytes], following: bytes, time_zone: str) -> byte
     )
 
 
-def _validated(request: cache_service_pb2.GetAvailabilityRequest) -> _Wanted:
+def _validated(request: cache_service_pb2.GetAvailabilityRequest, unset: Consistency) -> _Wanted:
     violations = Violations()
     organization_id = violations.id("organization_id", request.organization_id)
     service_id = violations.id("service_id", request.service_id)
@@ -141,7 +141,7 @@ def _validated(request: cache_service_pb2.GetAvailabilityRequest) -> _Wanted:
     elif first is not None and end is not None and not 0 < (end - first).days <= MAX_DAYS:
         violations.add("end_date", f"must be 1 to {MAX_DAYS} days after start_date")
     zone = violations.time_zone("time_zone", request.time_zone)
-    consistency = read_consistency(violations, request.consistency)
+    consistency = read_consistency(violations, request.consistency, unset)
     violations.raise_if_any()
     return _Wanted(
         organization_id,

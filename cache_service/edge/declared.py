@@ -51,7 +51,7 @@ class DeclaredReads:
             message = f"{query.name} answers no method"
             raise TypeError(message)
         violations = Violations()
-        consistency = read_consistency(violations, request.consistency)
+        consistency = read_consistency(violations, request.consistency, self._reads.unset)
         now, until, parts = self._clock.now(), math.inf, list[Part]()
         try:
             # Any day will do to tell what is wrong before the shop is asked for its own.

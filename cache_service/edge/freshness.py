@@ -40,8 +40,13 @@ _seconds = lru_cache(maxsize=4096)(partial(varint_field, 1))
 """`seconds` of an age, serialised; of an hour and more, so that most are remembered."""
 
 
-def read_consistency(violations: Violations, message: types_pb2.Consistency) -> Consistency:
-    """Read how fresh the answer must be; a negative max_staleness is a violation."""
+def read_consistency(
+    violations: Violations, message: types_pb2.Consistency, unset: Consistency
+) -> Consistency:
+    """Read how fresh the answer must be; a negative max_staleness is a violation.
+
+    `unset` is what holds for a read that does not say.
+    """
     requirement = message.WhichOneof("requirement")
     if requirement == "max_staleness":
         span = message.max_staleness
@@ -53,7 +58,7 @@ def read_consistency(violations: Violations, message: types_pb2.Consistency) -> 
         return Consistency.FULL if token is None else Consistency(token=token)
     if requirement == "fully_consistent" and message.fully_consistent:
         return Consistency.FULL
-    return Consistency.DEFAULT
+    return unset
 
 
 def outcome_of(answers: Iterable[Answer]) -> Outcome:

@@ -127,7 +127,8 @@ async def test_without_postgres_only_stale_answers_go_on(
 ) -> None:
     """Without a lease no read is a hit: UNAVAILABLE, or stale to whom that will do; all recovers.
 
-    What is not acknowledged is not taken as acknowledged: Invalidate is UNAVAILABLE, too.
+    A process whose operator allows staleness to all answers all, and says so of each. What is
+    not acknowledged is not taken as acknowledged: Invalidate is UNAVAILABLE, too.
     """
     directory = server_directory / "postgres-to-stop"
     async with PostgresServer(directory, durable=False) as postgres:
@@ -136,11 +137,17 @@ async def test_without_postgres_only_stale_answers_go_on(
         url = postgres.url("shop")
         cache_url = databases.role_url(url, databases.CACHE_ROLE, ROLE_PASSWORD)
         database = Database("shop", url, url, cache_url)
-        async with _cache_of(database, own_valkey, tmp_path) as (cache, shop):
-            await _around_a_restart_of_postgres(cache, shop, postgres)
+        lenient = {"CHAIRSIDE_CACHE_DEFAULT_MAX_STALENESS": "3600"}
+        async with (
+            _cache_of(database, own_valkey, tmp_path) as (cache, shop),
+            start_cache(cache_url, own_valkey.url, tmp_path / "lenient", lenient) as other,
+        ):
+            await _around_a_restart_of_postgres(cache, other, shop, postgres)
 
 
-async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: PostgresServer) -> None:
+async def _around_a_restart_of_postgres(
+    cache: Cache, lenient: Cache, shop: Shop, postgres: PostgresServer
+) -> None:
     ask = shop.organization_id, shop.services[0], shop.barbers
     await cache.availability(*ask, MONDAY)
     neighbour = await open_shop(shop.connection)
@@ -173,7 +180,7 @@ async def _around_a_restart_of_postgres(cache: Cache, shop: Shop, postgres: Post
     error = await refused(cache.availability(*ask, MONDAY))
     assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
 
-    await _without_a_lease(cache, shop, neighbour)
+    await _without_a_lease(cache, lenient, shop, neighbour)
     assert await cache.process.serving()
     stop.clear()
     missing = asyncio.create_task(keep_missing())
@@ -196,21 +203,26 @@ def _read_of(shop: Shop) -> tuple[int, int, list[int], date]:
     return shop.organization_id, shop.services[0], shop.barbers, MONDAY
 
 
-async def _without_a_lease(cache: Cache, shop: Shop, neighbour: Shop) -> None:
+async def _without_a_lease(cache: Cache, lenient: Cache, shop: Shop, neighbour: Shop) -> None:
     """Ask for what the neighbour has in Redis, and invalidate."""
 
     async def no_lease() -> bool:
-        return cache.metric("chairside_cache_lease_held") == 0
+        return {one.metric("chairside_cache_lease_held") for one in (cache, lenient)} == {0}
 
     await eventually(no_lease)
     error = await refused(cache.availability(*_read_of(neighbour)))
     assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
     hour = types_pb2.Consistency(max_staleness={"seconds": 3600})
-    allowed = await cache.availability(*_read_of(neighbour), consistency=hour)
-    assert (source(allowed), allowed.cache_info.stale) == ("REDIS", True)
-    assert len(starts(allowed)[neighbour.barbers[0]]) == 8
+    for allowed in (
+        await cache.availability(*_read_of(neighbour), consistency=hour),
+        await lenient.availability(*_read_of(neighbour)),
+    ):
+        assert (source(allowed), allowed.cache_info.stale) == ("REDIS", True)
+        assert len(starts(allowed)[neighbour.barbers[0]]) == 8
     moment = types_pb2.Consistency(max_staleness={"nanos": 1})
-    error = await refused(cache.availability(*_read_of(neighbour), consistency=moment))
-    assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
+    exact = types_pb2.Consistency(max_staleness={})
+    for asked, demand in ((cache, moment), (lenient, exact)):
+        error = await refused(asked.availability(*_read_of(neighbour), consistency=demand))
+        assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0
     error = await refused(cache.stub.Invalidate(_everything_of(shop)))
     assert _retry_of(error, "DATABASE_UNAVAILABLE") > 0

@@ -36,6 +36,20 @@ async def brief(
         yield running
 
 
+@pytest.fixture(scope="module")
+async def lenient(
+    cache: Cache, shared_database: Database, server_directory: Path
+) -> AsyncIterator[Cache]:
+    """Run a process whose operator allows staleness to reads that say nothing."""
+    url, logs = shared_database.cache_url, server_directory / "lenient-tests"
+    variables = {
+        "CHAIRSIDE_CACHE_DEFAULT_MAX_STALENESS": "3600",
+        "CHAIRSIDE_CACHE_MEMORY_BYTES": "1000000",
+    }
+    async with start_cache(url, cache.redis_url, logs, variables) as running:
+        yield running
+
+
 @pytest.fixture
 async def shop(shop: Shop) -> Shop:
     """Open a shop, and wait until the relay has told of that."""
@@ -127,3 +141,47 @@ async def test_what_is_not_to_be_kept_is_gone_when_it_expires(
             return await reason_of(strict, shop) == "REASON_MISS_ABSENT"
 
         await eventually(gone)
+
+
+async def test_an_operator_may_allow_staleness_to_all(
+    lenient: Cache, cache: Cache, shop: Shop
+) -> None:
+    """After an acknowledgement a read that says nothing is stale, flagged and refreshed behind."""
+    await _ask(lenient, shop)
+    await _ask(lenient, shop)
+    assert source(await _ask(lenient, shop)) == "NEAR"
+    await book_nine(shop)
+    told = await lenient.stub.Invalidate(everything_of(shop))
+    assert await reason_of(lenient, shop) == "REASON_STALE_ALLOWED"
+    assert await reason_of(cache, shop) == "REASON_MISS_GUARD_GONE"
+    old = await _ask(lenient, shop)
+    assert (source(old), old.cache_info.stale) == ("REDIS", True)
+    assert shop.at(NINE) in starts(old)[shop.barbers[0]]
+
+    async def fresh() -> bool:
+        answer = await _ask(lenient, shop)
+        free = shop.at(NINE) in starts(answer)[shop.barbers[0]]
+        assert answer.cache_info.stale is free
+        return not free
+
+    await eventually(fresh)
+    assert told.token
+
+
+@pytest.mark.parametrize("demand", ["token", "exact", "database", "no operator's word"])
+async def test_who_says_how_fresh_is_not_given_the_operator_s_default(
+    lenient: Cache, cache: Cache, shop: Shop, demand: str
+) -> None:
+    """A token, zero staleness, the database: none is stale; nor is any at a process without it."""
+    await _ask(lenient, shop)
+    await book_nine(shop)
+    told = await lenient.stub.Invalidate(everything_of(shop))
+    said = {
+        "token": types_pb2.Consistency(at_least_as_fresh=told.token),
+        "exact": types_pb2.Consistency(max_staleness={}),
+        "database": types_pb2.Consistency(fully_consistent=True),
+    }
+    asked = cache if demand not in said else lenient
+    answer = await _ask(asked, shop, consistency=said.get(demand))
+    assert (source(answer), answer.cache_info.stale) == ("DATABASE", False)
+    assert shop.at(NINE) not in starts(answer)[shop.barbers[0]]
