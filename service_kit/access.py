@@ -20,13 +20,18 @@ __all__ = ["Access", "Guard", "caller_of_call", "judge_organizations"]
 _SCHEME = "bearer "
 _FIELD = "organization_id"
 
-_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+_who: ContextVar[Callable[[], Caller] | None] = ContextVar("who", default=None)
 _Ids = Callable[[Any], Iterator[int]]
 
 
 def caller_of_call() -> Caller | None:
-    """Return who makes the call at hand; None: anybody may."""
-    return _caller.get()
+    """Return who makes the call at hand; None: anybody may.
+
+    Of a stream, as the callers file is now: raises Unauthenticated, and PermissionDenied for
+    the method, once it would not be let in any more.
+    """
+    who = _who.get()
+    return None if who is None else who()
 
 
 def judge_organizations(caller: Caller | None, message: Message) -> None:
@@ -86,10 +91,23 @@ class Guard:
 
     def judge(self, caller: Caller, request: Any, context: Context) -> None:  # noqa: ANN401 - a message, or many
         """Let the call know its caller; raises PermissionDenied for what the request names."""
-        _caller.set(caller)
+        _who.set(lambda: caller)
         annotate(context, caller=caller.name)
         if not self._itemised:
             judge_organizations(caller, request)
+
+    def follow(self, caller: Caller, metadata: Metadata, context: Context) -> None:
+        """Let a stream, which may be open for hours, know its caller as the file is then."""
+        reading = self._callers.reading
+
+        def who() -> Caller:
+            nonlocal caller, reading
+            if self._callers.reading is not reading:
+                caller = self.admit(metadata, context)
+                reading = self._callers.reading
+            return caller
+
+        _who.set(who)
 
     def _known(self, metadata: Metadata, context: Context) -> Caller | None:
         for key, value in metadata:

@@ -86,6 +86,11 @@ class Callers:
         return bool(self._failed)
 
     @property
+    def reading(self) -> object:
+        """What is another object once the file was read anew."""
+        return self._known
+
+    @property
     def certified(self) -> bool:
         """Whether any is known by a certificate."""
         return bool(self._known.by_certificate)

@@ -202,6 +202,7 @@ def _stream(
                 asked = read(raw)
                 if guard is not None and caller is not None:
                     guard.judge(caller, asked, context)
+                    guard.follow(caller, self.metadata, context)
                 async with aclosing(handler(asked, context)) as messages:
                     async for message in messages:
                         yield message if isinstance(message, bytes) else message.SerializeToString()

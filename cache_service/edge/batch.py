@@ -113,11 +113,10 @@ class Batches:
     ) -> AsyncIterator[bytes]:
         """Answer batches as they come, each once it is done."""
         counts = Counter[str]()
-        caller = caller_of_call()
 
         def answer(request: cache_service_pb2.LookupRequest) -> bytes | Coroutine[Any, Any, bytes]:
             try:
-                wires = self._all_near(request, caller)
+                wires = self._all_near(request, caller_of_call())
                 if wires is None:
                     return compute(request)
                 return respond(request, wires, _near_counts(wires))

@@ -9,6 +9,7 @@ from cache_service.edge.invalidate import MAX_TAG_LENGTH
 from cache_service.invalidation.tags import SCOPE
 from chairside.cache.v1 import cache_service_pb2
 from service_kit.access import caller_of_call, judge_organizations
+from service_kit.callers import Caller
 from service_kit.calls import Context
 from service_kit.errors import Unavailable
 from service_kit.validation import Violations
@@ -28,14 +29,16 @@ class Watch:
     async def watch(
         self, request: cache_service_pb2.WatchRequest, _context: Context
     ) -> AsyncIterator[cache_service_pb2.WatchResponse]:
-        """Tell until the caller goes away, or Unavailable is raised."""
+        """Tell until the caller goes away or may not watch any more, or Unavailable is raised."""
         organization_id, wanted = _validated(request)
         caller = caller_of_call()
         if organization_id:
             judge_organizations(caller, request)
         with self._watchers.watch(organization_id, wanted) as watcher:
             try:
+                # A heartbeat comes several times a second: so often its rights are looked at.
                 async for told in watcher:
+                    caller = _still(caller, request)
                     # Watching all, it is told of those that it may know of.
                     if caller is None or not told.tags or caller.sees(told.organization_id):
                         yield self._response(told)
@@ -50,6 +53,22 @@ class Watch:
             response.elapsed.FromNanoseconds(int(told.elapsed * 1e9))
             response.process = self._process
         return response
+
+
+def _still(before: Caller | None, request: cache_service_pb2.WatchRequest) -> Caller | None:
+    """Return who watches, as the callers file is now; raises if that ends the watch.
+
+    One of all that may know of others than before ends, too: it was told nothing of those,
+    but that it was told of all.
+    """
+    caller = caller_of_call()
+    if caller is None or before is None or caller is before:
+        return caller
+    if request.organization_id:
+        judge_organizations(caller, request)
+    elif caller.organizations != before.organizations:
+        raise Unavailable("RIGHTS_CHANGED", "what this caller may know of is not what it was")
+    return caller
 
 
 def _validated(

@@ -33,7 +33,7 @@ __all__ = ["MARK", "SECRETS", "Outcome", "Secured", "start_secured"]
 
 MARK = "of-the-strangers-shop"
 """What everything of that shop is called."""
-TOKENS = {name: f"planted-token-of-{name}" for name in ("one", "all", *Right)}
+TOKENS = {name: f"planted-token-of-{name}" for name in ("one", "all", "gone", *Right)}
 REDIS_PASSWORD = "planted-password-of-redis"  # noqa: S105 - of a throwaway server
 SECRETS = (*TOKENS.values(), REDIS_PASSWORD)
 _NOT_YET = {"MarkNoShow", "RemoveTimeOff", "DeleteService", "DeleteClient"}
@@ -130,7 +130,7 @@ def content_of(content: Any) -> Any:
 
 
 def callers_text(mine: str) -> str:
-    """Write the file: a caller of one shop, one of all, and one for each right."""
+    """Write the file: a caller of one shop, two of all, and one for each right."""
     rights = [right.value for right in Right]
 
     def one(name: str, may: list[str], whose: str, **more: list[str]) -> str:
@@ -143,6 +143,7 @@ def callers_text(mine: str) -> str:
         (
             one("all", rights, '"*"'),
             one("one", rights, f"[{mine}]"),
+            one("gone", rights, '"*"'),
             one("booking", ["read", "invalidate"], '"*"', certificates=["booking"]),
             *(one(right, [right], '"*"') for right in rights),
         )

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from devstack.valkey import ValkeyServer
 from service_kit.callers import Right
 from tests.conftest import NewDatabase
 from tests.e2e.asked import READS, UNKNOWN, has, ids_of, of_shop, put, rpc_of, samples, strangers
+from tests.e2e.open_streams import OpenStreams
 from tests.e2e.programs import run, scrape
 from tests.e2e.secured import (
     MARK,
@@ -149,6 +151,39 @@ async def test_a_watch_of_all_tells_only_of_one_s_own(secured: Secured) -> None:
         int(secured.theirs["organization"]),
     }
     assert set(heard["one"]) == {int(secured.mine["organization"])}
+
+
+async def test_open_streams_have_no_more_rights_than_the_file_gives(secured: Secured) -> None:
+    """Who is struck off, or loses right or shop, is told no more; who keeps them goes on."""
+    text = secured.callers.read_text()
+    streams = {who: OpenStreams(secured, who) for who in ("one", "gone", Right.READ, "all")}
+    assert [await one.looked_up() for one in streams.values()] == ["OK"] * 4
+    goes_on = streams.pop("all")
+    expected = {
+        "one": ["PERMISSION_DENIED ORGANIZATION_NOT_ALLOWED", "UNAVAILABLE RIGHTS_CHANGED"],
+        "gone": ["UNAUTHENTICATED UNKNOWN_CALLER"] * 2,
+        Right.READ: ["PERMISSION_DENIED METHOD_NOT_ALLOWED"] * 2,
+    }
+    hashes = [sha256(token.encode()).hexdigest() for token in (TOKENS["gone"], "another's")]
+    changed = text.replace(*hashes).replace("may = ['read']\n", "may = []\n")
+    try:
+        secured.callers.write_text(changed.replace("organizations = [1]", "organizations = [9]"))
+        for who, why in expected.items():
+            async with asyncio.timeout(5):
+                assert await streams[who].ended() == why
+            assert await streams[who].looked_up() == why[0].partition(" ")[0]
+        assert await goes_on.looked_up() == "OK"
+        assert not any(watch.done() for watch in goes_on.watches)
+    finally:
+        secured.callers.write_text(text)
+    for one in streams.values():
+
+        async def again(one: OpenStreams = one) -> bool:
+            return await one.looked_up() == "OK"
+
+        await eventually(again)
+    for one in (*streams.values(), goes_on):
+        one.cancel()
 
 
 async def test_every_method_takes_its_right_and_a_known_caller(secured: Secured) -> None:
