@@ -10,6 +10,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import trustme
 import yaml
 
 from booking_service.settings import Settings as BookingSettings
@@ -17,6 +18,7 @@ from cache_service.app import SERVICE as CACHE
 from cache_service.settings import Settings as CacheSettings
 from chairside.booking.v1 import booking_service_pb2
 from service_kit.settings import SettingsError, load
+from tests.support.certificates import issue
 
 _ROOT = Path("deploy/kubernetes")
 _VERSION = "1.33"
@@ -44,14 +46,32 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 
 
 def _resources(directory: Path) -> Iterator[dict[str, Any]]:
-    """Give what a kustomization is made of."""
+    """Give what a kustomization is made of, its patches applied."""
     (kustomization,) = _documents(directory / "kustomization.yaml")
+    patches = {
+        (patch["kind"], patch["metadata"]["name"]): patch
+        for one in kustomization.get("patches", ())
+        for patch in _documents(directory / one["path"])
+    }
     for name in kustomization["resources"]:
         where = directory / name
-        if where.is_dir():
-            yield from _resources(where)
-        else:
-            yield from _documents(where)
+        for one in _resources(where) if where.is_dir() else _documents(where):
+            yield _merged(one, patches.pop((one["kind"], one["metadata"]["name"]), {}))
+    assert not patches, "of what is not there"
+
+
+def _merged(base: Any, patch: Any) -> Any:
+    """Merge as kustomize does: null takes away, lists of things by what tells those apart."""
+    if isinstance(patch, dict) and isinstance(base, dict):
+        both = base | {key: _merged(base.get(key), value) for key, value in patch.items()}
+        return {key: value for key, value in both.items() if value is not None}
+    if not (isinstance(patch, list) and isinstance(base, list) and isinstance(patch[0], dict)):
+        return patch
+    key = next(key for key in ("mountPath", "containerPort", "port", "name") if key in patch[0])
+    things = {one[key]: one for one in base}
+    for one in patch:
+        things[one[key]] = _merged(things.get(one[key], {}), one)
+    return list(things.values())
 
 
 def _pods(way: str) -> dict[str, dict[str, Any]]:
@@ -99,13 +119,13 @@ ids = pytest.mark.parametrize(
 
 def test_the_api_server_takes_them() -> None:
     """Every document is valid, with no field that is not one; a wrong field is noticed."""
-    documents = [
-        one
-        for path in sorted(_ROOT.rglob("*.yaml"))
-        for one in _documents(path)
-        if one["kind"] != "Kustomization"
-    ]
-    assert len(documents) == 16
+    made = {way: list(_resources(_ROOT / way)) for way in (*_WAYS, "tls")}
+    assert {way: len(documents) for way, documents in made.items()} == {
+        "sidecar": 8,
+        "standalone": 12,
+        "tls": 12,
+    }
+    documents = [one for way in made.values() for one in way]
     for one in documents:
         kubernetes_validate.validate(one, _VERSION, strict=True)
     wrong = deepcopy(next(one for one in documents if one["kind"] == "PodDisruptionBudget"))
@@ -162,6 +182,44 @@ def test_ports_and_probes_are_those_of_the_process(
     )
     names = {port["name"] for one in _containers(_pods(way)[pod]) for port in one["ports"]}
     assert service["spec"]["ports"][0]["targetPort"] in names
+
+
+@pytest.mark.parametrize("pod", ["chairside-cache", "chairside-booking"])
+def test_with_tls_a_command_probes(pod: str, tmp_path: Path) -> None:
+    """Each process starts with the secret's files, and its probes trust them, by its name."""
+    (container,) = _containers(_pods("tls")[pod])
+    (volume,) = (one for one in _pods("tls")[pod]["volumes"] if one["name"] == "tls")
+    assert volume["secret"]["secretName"] == f"{pod}-tls"
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "tls")
+    issued = issue(trustme.CA(), tmp_path, pod)
+    for name, file in (("tls.crt", issued.certificate), ("tls.key", issued.key)):
+        file.rename(tmp_path / name)
+    issued.ca.rename(tmp_path / "ca.crt")
+    environment = {
+        name: value.replace(f"{mount['mountPath']}/", f"{tmp_path}/")
+        for name, value in _environment("tls", container).items()
+    }
+    package = container["command"][2]
+    settings = load(_SETTINGS[package], environment)
+    assert settings.tls_files is not None
+    assert settings.tls_files.read().certificate
+    if isinstance(settings, BookingSettings):
+        assert settings.cache_tls is not None
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert set(container[kind]) & {"grpc", "exec", "tcpSocket", "httpGet"} == {"exec"}
+        service = [] if kind == "livenessProbe" else [_SERVICES[package]]
+        assert container[kind]["exec"]["command"] == [
+            *("python", "-m", "service_kit.health_probe"),
+            f"127.0.0.1:{settings.listen.rpartition(':')[2]}",
+            *service,
+            *("--ca", f"{mount['mountPath']}/ca.crt", "--name", pod),
+        ]
+    (of_pod,) = (
+        one
+        for one in _resources(_ROOT / "tls")
+        if one["kind"] == "Service" and one["metadata"]["name"] == pod
+    )
+    assert [port["appProtocol"] for port in of_pod["spec"]["ports"]] == ["https"]
 
 
 @pytest.mark.parametrize("way", _WAYS)
