@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -38,6 +40,8 @@ from tests.support.waiting import eventually
 
 PAGE = Path("docs/security.md").read_text()
 RIGHTS = {**BOOKING_RIGHTS, **CACHE_RIGHTS}
+UNOWNED = {"CreateOrganization"}
+"""Mutations that are of no shop."""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,29 @@ async def test_a_stranger_s_id_is_as_unknown_as_one_that_there_is_not(
             assert MARK.encode() not in secured.answered[-1]
         assert outcomes[0] == outcomes[1], path
         assert outcomes[0][0] in {"NOT_FOUND", "OK"}, (path, outcomes[0])
+
+
+async def test_a_stranger_s_request_id_is_as_unknown_as_a_new_one(secured: Secured) -> None:
+    """By every mutation; as the control, one that the shop used itself is refused."""
+    client = BOOKING.methods_by_name["CreateClient"]
+    for method in BOOKING.methods:
+        if "request_id" not in method.input_type.fields_by_name or method.name in UNOWNED:
+            continue
+        outcomes = []
+        for used_by in ({}, secured.theirs, secured.mine):
+            key = str(uuid4())
+            if used_by:
+                first: Any = next(samples(client, used_by))
+                first.request_id, first.notes = key, "the first"
+                assert (await secured.outcome(client, first, "all"))[0] == "OK"
+            request: Any = next(samples(method, secured.mine))
+            for path, _ in ids_of(method.input_type):  # so that nothing is changed
+                if has(request, path[:-1]):
+                    put(request, path, UNKNOWN)
+            request.request_id = key
+            outcomes.append(await secured.outcome(method, request, "one"))
+        assert outcomes[0] == outcomes[1], method.name
+        assert outcomes[2][0] == "INVALID_ARGUMENT", method.name
 
 
 @pytest.mark.parametrize("name", ["BatchGet", "Lookup"])
