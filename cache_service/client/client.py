@@ -50,7 +50,7 @@ class CacheClient(Reader):
     With `tls` it connects so, and takes files that are renewed; raises TlsError if they cannot
     be used now. `token` says who it is, where the service tells its callers apart.
     `metadata` gives what each call is sent with besides, as an x-request-id and a traceparent:
-    reads that go out as one have that of the first of them.
+    reads that go out as one call have that of the first of them, on the stream they have none.
 
     Answers are for reading only: what the client answers itself is shared by all who asked
     within the same hundredth of a second. Copy one before you change it.
