@@ -2,10 +2,12 @@
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY requirements-uv.lock requirements-runtime.lock ./
-RUN python -m venv /opt/chairside \
+# Bytecode is made here and now: where nothing can be written it would else be made anew by each
+# process that starts, probes among them, for seconds.
+RUN python -m venv --without-pip /opt/chairside \
     && python -m pip install --no-cache-dir --require-hashes -r requirements-uv.lock \
-    && uv pip sync --no-cache --python /opt/chairside/bin/python --require-hashes \
-        requirements-runtime.lock
+    && uv pip sync --no-cache --compile-bytecode --python /opt/chairside/bin/python \
+        --require-hashes requirements-runtime.lock
 COPY protos protos
 RUN mkdir /app \
     && packages="$(/opt/chairside/bin/python -c \
