@@ -44,6 +44,16 @@ def test_what_is_mounted_is_there() -> None:
     assert all(Path(path).exists() and mode == ":ro" for path, mode in mounted)
 
 
+def test_no_capability_is_left_or_needed() -> None:
+    """All but Postgres drop every one; valkey is not begun as root, whose entrypoint needs some."""
+    services = _services()
+    for name in set(services) - {"postgres"}:
+        assert "cap_drop: [ALL]" in services[name] or "<<: *service" in services[name]
+    assert "cap_drop: [ALL]" in _TEXT.partition("\nservices:\n")[0]
+    assert "cap_add" not in _TEXT
+    assert "user: valkey" in services["valkey"]
+
+
 def test_prometheus_asks_both_services_at_their_ports() -> None:
     """The targets are services of this file, at the ports that these say they listen on."""
     targets = re.findall(
@@ -60,5 +70,6 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert re.search(r"^USER 10001:10001$", dockerfile, flags=re.MULTILINE)
     # Nothing is compiled where nothing can be written, and nobody could change the code.
     assert "compileall" in dockerfile
+    assert "--compile-bytecode" in dockerfile
     assert "--chown" not in dockerfile
     assert "grpc_tools.protoc" in dockerfile
