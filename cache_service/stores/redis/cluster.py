@@ -173,7 +173,10 @@ class Cluster(Servers):
             self._changed(None)
 
     async def _ask(self) -> _Map:
-        """Return what most of the primaries say, or the first that answers of the seeds."""
+        """Return what most of the primaries say, or the first that knows all of the seeds.
+
+        Raises StoreUnavailableError with what is wrong at each of them.
+        """
         asked = [
             _ask(node, self._places[primary].address)
             for primary, node in self._nodes.items()
@@ -183,15 +186,21 @@ class Cluster(Servers):
         if said:
             ((found, _),) = said.most_common(1)
             return dict(found)
+        whys: dict[str, str] = {}
         for address in (*self._seeds, *(place.address for place in self._places.values())):
-            node = replace(self._connect, hear=None)(Fixed(address), lambda _why: None)
+            changes: list[str | None] = []
+            node = replace(self._connect, hear=None)(Fixed(address), changes.append)
             try:
                 await node.connection.open()
-                if at := await _ask(node, address):
+                if at := _read(await node.call("CLUSTER", "SLOTS"), address.host):
                     return at
+                why = "there are slots that none has"
+            except StoreUnavailableError as error:
+                why = changes[0] or str(error)
             finally:
                 await node.connection.close()
-        message = "no server of the cluster answers, or there are slots that none has"
+            whys[f"{address.host}:{address.port}"] = why
+        message = "; ".join(f"{place}: {why}" for place, why in whys.items())
         raise StoreUnavailableError(message)
 
 

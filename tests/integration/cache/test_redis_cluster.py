@@ -1,5 +1,6 @@
 """The store over a real cluster: who serves whom, and what happens when slots are moved."""
 
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -125,18 +126,21 @@ async def test_slots_that_are_moved_make_another_identity(
 async def test_any_server_of_the_cluster_tells_the_others(
     valkey_cluster: ValkeyCluster, redis_url: str
 ) -> None:
-    """Those named that are away do not matter; one that is of no cluster is none."""
+    """Those named that are away do not matter; if none will do, it is said of each why."""
     away = f"127.0.0.1:{free_port()}"
     last = valkey_cluster.servers[-1].port
     async with open_store(f"redis+cluster://{away},127.0.0.1:{last}", patience=5) as opened:
         assert opened.servers.connected
         assert await opened.fill()
     alone = redis_url.removeprefix("redis://").partition("/")[0]
-    async with open_store(f"redis+cluster://{alone}") as opened:
+    async with open_store(f"redis+cluster://{away},{alone}") as opened:
         assert not opened.servers.connected
-        assert opened.changes == [
-            "no server of the cluster answers, or there are slots that none has"
-        ]
+        (why,) = opened.changes
+        assert why is not None
+        assert re.fullmatch(f"{away}: .*Connect call failed.*; {alone}: ERR .*cluster.*", why)
+    async with open_store(f"redis+cluster://nobody:wrong@127.0.0.1:{last}") as opened:
+        assert opened.changes[0] is not None
+        assert "WRONGPASS" in opened.changes[0]
 
 
 async def test_a_server_that_does_not_know_its_own_name_is_where_it_was_asked(
@@ -149,7 +153,7 @@ async def test_a_server_that_does_not_know_its_own_name_is_where_it_was_asked(
         redis.asyncio.from_url(alone.url) as client,
         open_store(f"redis+cluster://127.0.0.1:{alone.port}", patience=5) as opened,
     ):
-        assert not opened.servers.connected
+        assert opened.changes == [f"127.0.0.1:{alone.port}: there are slots that none has"]
         await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         ((_, _, (host, *_)),) = await client.execute_command("CLUSTER", "SLOTS")
         assert host == b""
