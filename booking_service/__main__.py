@@ -1,5 +1,8 @@
 """`python -m booking_service`: serve, check-config, migrate, totals, report, ..."""
 
+import service_kit.first_process  # before all that takes its time
+
+# isort: split
 import asyncio
 from collections.abc import Coroutine
 from functools import partial

@@ -1,5 +1,8 @@
 """`python -m cache_service`: serve, check-config, audit, new-epoch, top."""
 
+import service_kit.first_process  # before all that takes its time
+
+# isort: split
 import asyncio
 import json
 import time
