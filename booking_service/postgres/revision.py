@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service_kit.errors import ServiceError
 
@@ -33,11 +33,18 @@ async def until_migrated(
         try:
             why = outdated(await ask())
         except _FAULTS as error:
-            why = type(error).__name__
+            why = _said(error)
         if why is None:
             return
         log.warning("waiting for the database", reason=why)
         await sleep(_RETRY)
+
+
+def _said(error: BaseException) -> str:
+    """Return what the database or its driver said, without the statement, or the kind of error."""
+    while isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig.__cause__ or error.orig
+    return str(error) or type(error).__name__
 
 
 def outdated(revision: str | None) -> str | None:

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import asyncpg
 import structlog
+from sqlalchemy.ext.asyncio import create_async_engine
+from structlog.testing import capture_logs
 
 from booking_service.checking import RIGHTS as BOOKING_RIGHTS
 from booking_service.checking import problems_of as problems_of_booking
-from booking_service.postgres.revision import until_migrated
+from booking_service.postgres.revision import REVISION, until_migrated
 from booking_service.settings import Settings as BookingSettings
 from cache_service.commands.check import RIGHTS as CACHE_RIGHTS
 from cache_service.commands.check import problems_of as problems_of_cache
@@ -18,6 +20,7 @@ from cache_service.settings import Settings as CacheSettings
 from devstack.children import free_port
 from devstack.services import environment
 from service_kit.errors import Unavailable
+from service_kit.postgres import async_url
 from tests.support.stack import Database
 
 
@@ -54,6 +57,27 @@ async def test_all_problems_are_named_at_once(database: Database) -> None:
     assert "the database is at 0003, and 0005 is needed: migrate it" in problems
     assert "the cache service at 127.0.0.1:1: UNAVAILABLE" in problems
     await connection.close()
+
+
+async def test_while_a_service_waits_its_log_says_for_what(database: Database) -> None:
+    """In the database's own words, such as that there is none of that name."""
+    url, _, _ = database.cache_url.rpartition("/")
+    engine = create_async_engine(async_url(f"{url}/nowhere"))
+    found: list[str] = []
+
+    async def revision() -> str | None:
+        if found:
+            return "9999"
+        async with engine.connect() as connection:
+            return str(await connection.scalar(REVISION))
+
+    async def sleep(_seconds: float) -> None:
+        found.extend(str(one["reason"]) for one in logs)
+
+    with capture_logs() as logs:
+        await until_migrated(revision, structlog.get_logger("test"), sleep)
+    assert found == ['database "nowhere" does not exist']
+    await engine.dispose()
 
 
 async def test_a_service_waits_for_the_schema_that_it_needs() -> None:
