@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 __all__ = ["Named", "named"]
 
-_WORDS = frozenset(
-    ("and", "avg", "count", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum")
-)
+_OPERATORS = frozenset(("and", "avg", "count", "max", "min", "or", "sum"))
+_FUNCTIONS = frozenset(("histogram_quantile", "increase", "rate", "vector"))
 _MATCHER = re.compile(r'\s*(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"\s*,?')
 _PARTS = re.compile(
     r"""by\s*\((?P<by>[\w,\s]*)\)"""
@@ -33,7 +32,7 @@ def named(expression: str) -> Iterator[Named]:
     for part in _PARTS.finditer(expression):
         if part["by"] is not None:
             grouped |= {label.strip() for label in part["by"].split(",")}
-        elif part["name"] and part["name"] not in _WORDS:
+        elif part["name"] and part["name"] not in _OPERATORS | _FUNCTIONS:
             found.append((part["name"], _MATCHER.findall(part["matchers"] or "")))
     for metric, matchers in found:
         values = {
