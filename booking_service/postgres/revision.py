@@ -27,8 +27,10 @@ async def until_migrated(
 ) -> None:
     """Wait until the database answers and has the schema of this version.
 
-    `ask` reads its revision; the `log` is told why one waits; `sleep` is the pause between.
+    `ask` reads its revision; the `log` is told why one waits, each reason once as long as it
+    lasts; `sleep` is the pause between.
     """
+    told = None
     while True:
         try:
             why = outdated(await ask())
@@ -36,7 +38,9 @@ async def until_migrated(
             why = _said(error)
         if why is None:
             return
-        log.warning("waiting for the database", reason=why)
+        if why != told:
+            log.warning("waiting for the database", reason=why)
+            told = why
         await sleep(_RETRY)
 
 

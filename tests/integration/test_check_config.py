@@ -60,23 +60,27 @@ async def test_all_problems_are_named_at_once(database: Database) -> None:
 
 
 async def test_while_a_service_waits_its_log_says_for_what(database: Database) -> None:
-    """In the database's own words, such as that there is none of that name."""
+    """In the database's own words, such as that there is none of that name; each reason once."""
     url, _, _ = database.cache_url.rpartition("/")
     engine = create_async_engine(async_url(f"{url}/nowhere"))
-    found: list[str] = []
+    waited: list[float] = []
 
     async def revision() -> str | None:
-        if found:
+        if len(waited) == 2:
+            return None
+        if len(waited) == 3:
             return "9999"
         async with engine.connect() as connection:
             return str(await connection.scalar(REVISION))
 
-    async def sleep(_seconds: float) -> None:
-        found.extend(str(one["reason"]) for one in logs)
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
 
     with capture_logs() as logs:
         await until_migrated(revision, structlog.get_logger("test"), sleep)
-    assert found == ['database "nowhere" does not exist']
+    reasons = [one["reason"] for one in logs]
+    assert reasons[0] == 'database "nowhere" does not exist'
+    assert [reason.partition(":")[0] for reason in reasons[1:]] == ["the database has no schema"]
     await engine.dispose()
 
 
