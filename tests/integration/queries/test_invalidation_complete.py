@@ -33,6 +33,8 @@ from tests.support.tag_property import (
 )
 
 PAIRS = 100_000
+COMMITS = 70
+"""Of each shop, at least: a new query's entries make the run longer, not the changes fewer."""
 ZONES = (
     "America/New_York",  # the clocks change at two at night
     "Asia/Kolkata",  # never
@@ -57,11 +59,11 @@ _LOG = logging.getLogger(__name__)
 async def change_at_random(
     world: World, random: Random, once: Sequence[Mutation | tuple[str, int]], pairs: int
 ) -> None:
-    """Make each change of `once`, then others, until so many pairs are compared."""
+    """Make each change of `once`, then others, until so many pairs and commits are made."""
     every = list(once)
     random.shuffle(every)
     often = [name for name in RACES if name not in ZONE_RACES]
-    while every or world.pairs < pairs:
+    while every or world.pairs < pairs or len(world.commits) < COMMITS:
         kind = random.random()
         if every:
             chosen = every.pop()
