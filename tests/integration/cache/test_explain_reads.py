@@ -7,31 +7,13 @@ import asyncpg
 import grpc
 import pytest
 
-from chairside.cache.v1 import analytics_pb2
 from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.values import to_date
+from tests.integration.cache.each_read import each_read
 from tests.integration.cache.explaining import MONDAY, day_of, explain, invalidate
 from tests.integration.cache.running import Cache, refused, source
 from tests.integration.cache.shops import Shop, open_shop
 from tests.support.grpc_server import details_of
-
-
-def _reads(shop: Shop, client_id: int) -> dict[str, dict[str, Any]]:
-    """Give a request of each read, by its field of ExplainRequest."""
-    monday = {"start_date": to_date(MONDAY), "end_date": to_date(MONDAY + timedelta(days=3))}
-    barber = {"barber_id": shop.barbers[0]}
-    return {
-        "get_availability": {"service_id": shop.services[0]},
-        "get_analytics": monday | {"revenue": analytics_pb2.RevenueOptions()},
-        "get_schedule": barber,
-        "get_booked_slots": barber,
-        "get_user_data": {"client_id": client_id},
-        "list_appointments": {},
-        "list_clients": {"query": "a: strange, text"},
-        "list_services": {},
-        "list_barbers": {},
-    }
-
 
 READS = [field.name for field in pb.ExplainRequest.DESCRIPTOR.fields]
 
@@ -45,8 +27,7 @@ async def test_every_read_is_explained_by_the_entries_that_it_stores(
         "INSERT INTO clients (organization_id, name) VALUES ($1, 'C') RETURNING id",
         shop.organization_id,
     )
-    fields = {"organization_id": shop.organization_id, **_reads(shop, client_id)[name]}
-    request = pb.ExplainRequest(**{name: fields})
+    request = pb.ExplainRequest(**{name: each_read(shop, client_id)[name]})
     before = await cache.stub.Explain(request)
     assert {one.reason for one in before.entries} == {pb.REASON_MISS_ABSENT}
     assert await cache.redis.keys(f"chairside:{{{shop.organization_id}}}:*") == []
