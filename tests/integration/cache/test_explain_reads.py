@@ -27,6 +27,7 @@ async def test_every_read_is_explained_by_the_entries_that_it_stores(
         "INSERT INTO clients (organization_id, name) VALUES ($1, 'C') RETURNING id",
         shop.organization_id,
     )
+    await shop.relayed()
     request = pb.ExplainRequest(**{name: each_read(shop, client_id)[name]})
     before = await cache.stub.Explain(request)
     assert {one.reason for one in before.entries} == {pb.REASON_MISS_ABSENT}
