@@ -1,4 +1,8 @@
-"""The guide to adding a cached query, followed to the letter in a copy of the project."""
+"""The guide to adding a cached query, followed to the letter in a copy of the project.
+
+Only its numbers are taken from the project as it is, so that whoever adds a query or a rule by the
+guide need not change the guide: the field in batches, and the version of the rules.
+"""
 
 import re
 import shutil
@@ -6,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -13,8 +18,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from cache_service.invalidation.rules import RULES_VERSION
 from chairside.booking.v1 import booking_service_pb2 as booking
 from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from chairside.cache.v1 import cache_service_pb2 as cache
 from tests.conftest import NewDatabase, NewSystem
 from tests.e2e.pages import Example, covers, examples
 from tests.e2e.programs import ROOT, grpcurl, scrape
@@ -23,6 +30,7 @@ from tests.support.stack import System
 
 PAGE = "docs/adding-a-cached-query.md"
 READ = "chairside.cache.v1.CacheService/GetCancellationReasons"
+CARRIERS = (cache.ExplainRequest, cache.BatchRead, cache.BatchResult)
 BUF = ("--config", "protos/buf.yaml", "--path", "chairside")
 COPIED = (
     *("booking_service", "cache_service", "devstack", "docs", "protos", "service_kit", "tests"),
@@ -53,9 +61,18 @@ class Change:
         file.write_text(before.replace(old, new))
 
 
+def numbered(text: str) -> str:
+    """Put in the field's number and the rules' version that are next here."""
+    taken = {field.number for one in CARRIERS for field in one.DESCRIPTOR.fields}
+    number = next(number for number in count(1) if number not in taken)
+    text = re.sub(r"(?<= get_cancellation_reasons = )\d+", str(number), text)
+    text = re.sub(r"(?<=^-RULES_VERSION = )\d+", str(RULES_VERSION), text, flags=re.MULTILINE)
+    return re.sub(r"(?<=^\+RULES_VERSION = )\d+", str(RULES_VERSION + 1), text, flags=re.MULTILINE)
+
+
 def changes() -> Iterator[Change]:
     """Read the guide's, in order; each stands behind a line with its file alone."""
-    text = (ROOT / PAGE).read_text()
+    text = numbered((ROOT / PAGE).read_text())
     for path, kind, block in re.findall(
         r"^`(\S+)`:\n\n```(python|diff)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
     ):
