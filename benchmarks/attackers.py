@@ -4,10 +4,12 @@
 
 They write HTTP/2 themselves, since a library would not let them. An attacker goes on until
 its time is over, opens a new connection for each that the server ends, and prints what it
-came to.
+came to. It leaves its core to whoever else wants it, such as the victim: what that one waits
+for is to be the service.
 """
 
 import json
+import os
 import selectors
 import sys
 import time
@@ -22,6 +24,7 @@ from benchmarks.peer import Peer
 __all__ = ["Came", "run"]
 
 _TICK = 0.002
+_NICE = 19
 _AT_ONCE = 20
 """Connections opened before one looks at the others again."""
 
@@ -106,6 +109,7 @@ def run(attack: Attack) -> Came:
 
 def main() -> None:
     """Run the attack given as JSON, and print what it came to."""
+    os.nice(_NICE)
     print(json.dumps(asdict(run(Attack(**json.loads(sys.argv[1]))))))
 
 

@@ -28,7 +28,7 @@ class Peer:
         self._stream = 1
         self._window = self._initial = http2.DEFAULT_WINDOW
         self._windows: dict[int, int] = {}
-        self._bodies: dict[int, bytes] = {}
+        self._bodies: dict[int, memoryview] = {}
 
     @property
     def full(self) -> bool:
@@ -51,7 +51,7 @@ class Peer:
 
     def post(self, stream: int, body: bytes) -> None:
         """Send that as the DATA of a stream, as the server's windows let it. Raises OSError."""
-        self._bodies[stream] = body
+        self._bodies[stream] = memoryview(body)
         self._windows.setdefault(stream, self._initial)
         self._pour()
 
@@ -101,7 +101,7 @@ class Peer:
                 piece, left = left[:room], left[room:]
                 self._window -= len(piece)
                 self._windows[stream] -= len(piece)
-                self.send(frame(http2.DATA, 0 if left else http2.END_STREAM, stream, piece))
+                self.send(frame(http2.DATA, 0 if left else http2.END_STREAM, stream, bytes(piece)))
             if left:
                 self._bodies[stream] = left
             else:

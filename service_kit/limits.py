@@ -26,9 +26,9 @@ _AGE_GRACE_MS = 60_000
 class Limits:
     """Limits by connection and of connections; ages in seconds, sizes in bytes."""
 
-    streams: int = 100
+    streams: int = 50
     connections: int = 1000
-    message: int = 1024 * 1024
+    message: int = 384 * 1024
     age: float = 3600.0
     idle: float = 300.0
 
@@ -41,8 +41,8 @@ def server_options(limits: Limits | None = None, *, shared: bool = False) -> lis
         # Else a second process would share the port without a word.
         ("grpc.so_reuseport", int(shared)),
         # A client's library keeps what is above waiting. It knows that a call has ended before
-        # we have let it go: without room for as many again, of 900 calls at once 389 failed
-        # with a bare UNAVAILABLE (a refused stream), with it none of 2,000.
+        # we have let it go, and of those answered at once none has been: without room for as many
+        # again its next calls fail with a bare UNAVAILABLE (a refused stream).
         ("grpc.max_concurrent_streams", limits.streams),
         ("grpc.http2.max_deallocating_streams", limits.streams),
         ("grpc.server.max_pending_requests", _MOST_PENDING),
@@ -56,7 +56,10 @@ def server_options(limits: Limits | None = None, *, shared: bool = False) -> lis
         ("grpc.max_connection_age_grace_ms", _AGE_GRACE_MS),
         ("grpc.max_metadata_size", soft),
         ("grpc.absolute_max_metadata_size", hard),
+        # Refused by the length that it is said to have, before any of it is kept.
         ("grpc.max_receive_message_length", limits.message),
+        # Else a connection that sends much is let send ever more before it is read.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_send_message_length", LARGEST_ANSWER),
         # Clients may ping every 10 s; a client that is gone is noticed within a minute.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

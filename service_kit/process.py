@@ -33,6 +33,7 @@ from service_kit.limits import Limits, server_options
 from service_kit.line import Line
 from service_kit.listening import listen
 from service_kit.loop_lag import watch_loop
+from service_kit.memory import give_back, settle
 from service_kit.metrics import Metrics, collect_process
 from service_kit.rpc import register
 from service_kit.settings import ProcessSettings, SettingsError, describe
@@ -98,6 +99,7 @@ async def serve(
         metrics = Metrics()
         metrics.add(collect_process)
         late = watch_loop(stack, elapsed)
+        give_back(stack)
         if line is None:
             log.info("settings", service=name, **describe(settings))
             metrics_port = await open_metrics(stack, metrics.rendered, settings)
@@ -150,6 +152,7 @@ async def serve(
 def run(main: Callable[[], Coroutine[Any, Any, None]], log_level: str = "INFO") -> int:
     """Run a process on uvloop and return its exit code; 2 if settings or ports are wrong."""
     logs.configure(log_level)
+    settle()
     try:
         uvloop.run(main())
     except (SettingsError, StartError) as error:
@@ -171,6 +174,7 @@ def run_worker(name: str, settings: ProcessSettings, build: Build, descriptor: i
         return 0
 
     logs.configure(settings.log_level, worker=os.getpid())
+    settle()
     return uvloop.run(main())
 
 

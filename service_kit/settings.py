@@ -160,9 +160,9 @@ class ProcessSettings(BaseModel):
     max_watches: Annotated[int, Field(gt=0, le=100_000)] = 1000
     # Connections at once, and calls at once on each of them, which others wait for: see limits.py.
     max_connections: Annotated[int, Field(gt=0, le=100_000)] = 1000
-    max_streams: Annotated[int, Field(gt=0, le=10_000)] = 100
-    # Of a request; what is allowed of events, tags and reads fits four times.
-    max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=2**30)] = 1024 * 1024
+    max_streams: Annotated[int, Field(gt=0, le=10_000)] = 50
+    # Of a request; as many events and tags as there may be fit together, and as many reads.
+    max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=2**30)] = 384 * 1024
     # After that a client is told to connect anew, and its last calls may end.
     max_connection_age: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
     max_connection_idle: Annotated[float, Field(ge=1, le=86_400)] = 300.0
