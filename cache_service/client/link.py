@@ -26,7 +26,7 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # A name of several addresses is several processes: all are used, and those replaced by
     # others are found again soon, for each end of a connection asks the name anew.
-    # Of an address a hundred calls at once are a connection's: with more it is another one.
+    # Of an address fifty calls at once are a connection's: with more it is another one.
     ("grpc.service_config", _CONFIG),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
 )
