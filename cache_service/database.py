@@ -27,8 +27,9 @@ A = TypeVar("A", bound=Arguments)
 SNAPSHOTS = "REPEATABLE READ"
 STATEMENTS = "AUTOCOMMIT"
 
-_AWAY = ("08", "57P", "53300")
-"""SQL states of a lost connection, and of a server that starts, stops, crashed, or is full."""
+_AWAY = ("08", "28", "3D", "57P", "53300")
+"""SQL states of a lost connection, and of a server that starts, stops, crashed, is full, or does
+not let us in, as with another password or without the database."""
 _OUTBOX = """
 SELECT xid::text, id, organization_id, event::text,
     extract(epoch FROM clock_timestamp() - created_at)::float8

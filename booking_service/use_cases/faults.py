@@ -13,8 +13,8 @@ __all__ = ["is_contention", "raise_translated"]
 
 _CONTENTION = ("40001", "40P01")
 _OVERLAP = "23P01"
-# Connection lost, server starting or stopping, out of connections.
-_AWAY = ("08", "57P", "53")
+# Connection lost, server starting or stopping, out of connections, or none for us.
+_AWAY = ("08", "28", "3D", "57P", "53")
 
 
 def is_contention(error: Exception) -> bool:

@@ -19,6 +19,8 @@ from service_kit.errors import Unavailable
         (asyncpg.ConnectionDoesNotExistError, Unavailable),
         (asyncpg.AdminShutdownError, Unavailable),
         (asyncpg.TooManyConnectionsError, Unavailable),
+        (asyncpg.InvalidPasswordError, Unavailable),
+        (asyncpg.InvalidCatalogNameError, Unavailable),
         (asyncpg.UndefinedTableError, DBAPIError),
     ],
 )
