@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import grpc
+import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from chairside.booking.v1 import booking_service_pb2 as booking_pb
@@ -73,10 +74,13 @@ async def _attack(system: System, work: Iterator[tuple[MethodDescriptor, bytes]]
     return codes
 
 
-async def test_random_requests_get_proper_answers(attacked: System) -> None:
+async def test_random_requests_get_proper_answers(
+    attacked: System, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Requests of every method, half of them damaged: no INTERNAL, no UNKNOWN, no dead process."""
     codes = await _attack(attacked, requests(SEED, REQUESTS))
-    print(dict(codes))  # noqa: T201 - what a long run is for
+    with capsys.disabled():  # seen with JOBS=0 only
+        print(dict(codes))  # noqa: T201 - what a long run is for
     assert set(codes) <= PROPER, codes
     assert sum(codes.values()) == REQUESTS
     # The control: some were understood, and some were not.
