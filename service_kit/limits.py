@@ -58,7 +58,7 @@ def server_options(limits: Limits | None = None, *, shared: bool = False) -> lis
         ("grpc.absolute_max_metadata_size", hard),
         # Refused by the length that it is said to have, before any of it is kept.
         ("grpc.max_receive_message_length", limits.message),
-        # Else a connection that sends much is let send ever more before it is read.
+        # Else calls of a connection that sends much are let send ever more before they are read.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_send_message_length", LARGEST_ANSWER),
         # Clients may ping every 10 s; a client that is gone is noticed within a minute.
