@@ -118,11 +118,11 @@ def requests(method: MethodDescriptor) -> Iterator[bytes]:
     yield b"\xff\xff\xff\x07"
     for number, text in EXTREMES:
         yield filled(make(), number, text).SerializeToString()
-    # A text of 1 MB, or as many bytes of a field that nobody knows.
+    # A text as long as a request may be, or as many bytes of a field that nobody knows.
     texts = [f for f in make.DESCRIPTOR.fields if f.type == FieldDescriptor.TYPE_STRING]
     tag = (texts[0].number if texts else 1000) << 3 | 2
     head = bytes((tag & 127 | 128, tag >> 7)) if tag > 127 else bytes((tag,))
-    yield head + b"\xc0\x84\x3d" + b"x" * 1_000_000
+    yield head + b"\xf0\xe6\x17" + b"x" * 390_000
 
 
 def assert_nothing_in_the_logs(system: System) -> None:
