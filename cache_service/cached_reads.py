@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -46,6 +46,8 @@ class CachedReads:
     ) -> None:
         self.unset = unset
         self._reader = reader
+        self.keeps = reader.keeps
+        """Tell whether memory keeps all that `near` found, and it may be served."""
         self._primary = primary
         self._ttls = ttls
         self._auditor = auditor
@@ -92,10 +94,6 @@ class CachedReads:
     def near(self, organization_id: int, key: str) -> Kept[NearAnswer] | None:
         """Return what memory keeps under that key; `served` counts its answer."""
         return self._reader.near(organization_id, key)
-
-    def keeps(self, all_kept: Iterable[Kept[NearAnswer]]) -> bool:
-        """Tell whether memory keeps all that `near` found, and it may be served."""
-        return self._reader.keeps(all_kept)
 
     def served(
         self, query: CachedQuery[A], organization_id: int, asked: A | str, answer: Answer

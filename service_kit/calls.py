@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from math import inf
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from service_kit.access_log import AccessLog
+from service_kit.access_log import REQUEST_ID, TRACEPARENT, AccessLog, Metadata
 from service_kit.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
 from service_kit.leftovers import Leftovers
 from service_kit.metrics import CallCounter, Metrics
@@ -27,8 +27,6 @@ __all__ = [
 ]
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Metadata = Sequence[tuple[str, str | bytes]]
-"""Of a call, as its client sent it: keys in lower case, bytes where the key ends in -bin."""
 _Unary = Callable[[Any, Context], Awaitable[Any]]
 C = TypeVar("C")
 
@@ -40,8 +38,7 @@ _deadline: ContextVar[float] = ContextVar("deadline")
 _notes: ContextVar[dict[str, object]] = ContextVar("notes")
 _metadata: ContextVar[Metadata] = ContextVar("metadata", default=())
 
-_REQUEST_ID, _TRACEPARENT = "x-request-id", "traceparent"
-_PASSED_ON = frozenset({_REQUEST_ID, _TRACEPARENT, "tracestate"})
+_PASSED_ON = frozenset({REQUEST_ID, TRACEPARENT, "tracestate"})
 
 
 def remaining(context: Context, margin: float = 0.0) -> float:
@@ -97,6 +94,8 @@ class Calls:
     ) -> None:
         self.metrics = metrics
         self.access_log = access_log
+        self._ended = access_log.add
+        metrics.count = access_log.count
         self.default_deadline = default_deadline
         self.max_deadline = max_deadline
         self.max_open = max_open
@@ -135,27 +134,18 @@ class Calls:
         message = f"this process handles as many {what} as it may"
         return ResourceExhausted(reason, message, retry_after=0.5, limit=limit)
 
-    def close(  # noqa: PLR0917 - what a call was
+    def close(
         self,
         counter: CallCounter,
-        path: str,
         code: int,
         started: float,
         metadata: Metadata,
         notes: Mapping[str, object] | None = None,
     ) -> None:
-        """Count a call out and write its line, with the notes or what was annotated."""
+        """Take note that a call has ended, with the notes or what was annotated."""
         self.metrics.open_calls -= 1
-        seconds = time.perf_counter() - started
-        counter.count(code, seconds)
-        request_id = traceparent = ""
-        for key, value in metadata:
-            if key == _REQUEST_ID:
-                request_id = str(value)[:128]
-            elif key == _TRACEPARENT:
-                traceparent = str(value)
         notes = _notes.get(None) if notes is None else notes
-        self.access_log.add((time.time(), path, code, seconds, request_id, traceparent, notes))
+        self._ended((counter, code, started, time.perf_counter(), metadata, notes))
 
     async def within_deadline(
         self, handler: _Unary, request: Message, context: Context, metadata: Metadata

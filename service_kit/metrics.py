@@ -7,7 +7,6 @@ go-grpc-prometheus, so that existing dashboards fit.
 
 import asyncio
 import platform
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -48,9 +47,10 @@ _BOUNDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 class CallCounter:
     """Count one method's calls by status code and by duration."""
 
-    __slots__ = ("codes", "method", "seconds", "service")
+    __slots__ = ("codes", "method", "path", "seconds", "service")
 
     def __init__(self, service: str, method: str) -> None:
+        self.path = f"/{service}/{method}"
         self.service = service
         self.method = method
         self.codes = [0] * len(CODES)
@@ -59,9 +59,7 @@ class CallCounter:
     def count(self, code: int, seconds: float) -> None:
         """Count a finished call by the number of its status code and its duration."""
         self.codes[code] += 1
-        times = self.seconds  # not by its `observe`: every call pays for this
-        times.counts[bisect_left(_BOUNDS, seconds)] += 1
-        times.seconds += seconds
+        self.seconds.observe(seconds)
 
 
 class _Callback(Collector):
@@ -97,6 +95,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.open_calls = 0
         self.open_watches = 0
+        self.count: Callable[[], None] = lambda: None
+        """Counts the calls that have ended; done before each scrape."""
         self._counters: list[CallCounter] = []
         self.add(self._collect)
 
@@ -119,6 +119,7 @@ class Metrics:
         return self.render()
 
     def _collect(self) -> Iterable[Metric]:
+        self.count()
         counters = self._counters
         yield CALLS.by(
             ((counter.service, counter.method, code), number)

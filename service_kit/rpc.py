@@ -170,7 +170,7 @@ def _unary(
                     await abort
                 raise
             finally:
-                calls.close(counter, path, code, started, self.metadata, notes)
+                calls.close(counter, code, started, self.metadata, notes)
 
     return Call
 
@@ -216,7 +216,7 @@ def _stream(
             finally:
                 if not many:
                     calls.metrics.open_watches -= 1
-                calls.close(counter, path, code, started, self.metadata)
+                calls.close(counter, code, started, self.metadata)
 
         stream_stream = unary_stream
 

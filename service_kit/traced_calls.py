@@ -48,10 +48,9 @@ class TracedCalls(Calls):
 
         return Traced
 
-    def close(  # noqa: PLR0917 - as `Calls` has it
+    def close(
         self,
         counter: CallCounter,
-        path: str,
         code: int,
         started: float,
         metadata: Metadata,
@@ -62,4 +61,4 @@ class TracedCalls(Calls):
         self.tracing.tell(code, notes or {})
         # The trace that the line tells is this one's, also where its caller has none.
         metadata = (*metadata, *self.tracing.headers())
-        super().close(counter, path, code, started, metadata, notes)
+        super().close(counter, code, started, metadata, notes)

@@ -5,7 +5,12 @@ import json
 from io import BytesIO
 from threading import Event
 
-from service_kit.access_log import AccessLog, Call
+import pytest
+
+from service_kit import access_log
+from service_kit.access_log import AccessLog, Ended
+from service_kit.metrics import CallCounter
+from tests.support.waiting import eventually
 
 
 class _Slow(BytesIO):
@@ -22,8 +27,8 @@ class _Slow(BytesIO):
         return super().write(text)
 
 
-def _call(path: str) -> Call:
-    return (0.0, path, 0, 0.001, "", "", None)
+def _call(method: str) -> Ended:
+    return CallCounter("a.B", method), 0, 1.0, 1.001, (), None
 
 
 async def test_a_log_that_ends_waits_for_the_batch_on_its_way() -> None:
@@ -40,4 +45,39 @@ async def test_a_log_that_ends_waits_for_the_batch_on_its_way() -> None:
     stream.go_on.set()
     await ending
     lines = [json.loads(line)["method"] for line in stream.getvalue().splitlines()]
-    assert lines == ["first", "second"]
+    assert lines == ["/a.B/first", "/a.B/second"]
+
+
+async def test_a_reader_that_is_slow_loses_lines_and_no_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has ended is counted when somebody asks, whether its line is written or dropped."""
+    monkeypatch.setattr(access_log, "_MOST_PENDING", 3)
+    stream, counter = _Slow(), CallCounter("a.B", "get")
+    ended = counter, 0, 1.0, 1.001, (), None
+    async with AccessLog(stream) as log:
+        log.add(ended)
+        assert await asyncio.to_thread(stream.writing.wait, 10)
+        for _ in range(5):
+            log.add(ended)
+        log.count()
+        assert (counter.codes[0], log.dropped) == (6, 2)
+        stream.go_on.set()
+    assert len(stream.getvalue().splitlines()) == 4
+
+
+async def test_calls_are_counted_where_no_line_is_written() -> None:
+    """By themselves, so that what has ended does not pile up, and when somebody asks."""
+    counter = CallCounter("a.B", "get")
+    ended = counter, 0, 1.0, 1.001, (), None
+
+    async def counted() -> bool:
+        return counter.codes[0] == 1
+
+    async with AccessLog(None) as log:
+        log.add(ended)
+        await eventually(counted)
+        log.add(ended)
+        log.count()
+        assert counter.codes[0] == 2
+        assert counter.seconds.seconds == pytest.approx(0.002)

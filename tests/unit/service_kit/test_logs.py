@@ -24,16 +24,20 @@ import asyncio, sys
 import structlog
 from service_kit import access_log, logs
 from service_kit.access_log import AccessLog, standard_output
+from service_kit.metrics import CallCounter
 
 async def main(name, chunks):
     if chunks == "large":
         access_log._chunks = lambda lines: ["".join(lines).encode()]
     logs.configure("INFO", worker=name)
     log = structlog.get_logger("test")
+    counter = CallCounter("a.B", name)
     async with AccessLog(standard_output()) as calls:
         for batch in range({_BATCHES}):
             for number in range({_CALLS}):
-                calls.add((0.5, "/a.B/" + name, 0, 0.1, "x" * (number % 120), "", None))
+                sent = (("x-request-id", "x" * (number % 120)),)
+                calls.add((counter, 0, 0.5, 0.6, sent, None))
+            calls.count()
             # The batch is written by a thread while the events are by this one.
             writing = asyncio.to_thread(calls._write, calls._take())
             task = asyncio.ensure_future(writing)
