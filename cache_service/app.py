@@ -57,9 +57,6 @@ _LOOK_POOL = 2
 _LEASE_PATIENCE = 3.0
 """A new process may have to wait for the leases of others; after that it loads meanwhile."""
 _POLL = 0.02
-_SHARE_OF_RESPONSES = 4
-"""The part of the memory for answers that is allowed to responses made of them, besides."""
-
 _LEFT_TO_OTHERS = 2
 """Connections for loads that one organization leaves to the others, whatever it asks for."""
 
@@ -151,9 +148,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             await asyncio.sleep(_POLL)
             waited += _POLL
 
-    near = NearResponses(
-        reads, settings.memory_bytes // _SHARE_OF_RESPONSES, runtime.clock, time.time
-    )
+    near = NearResponses(reads, settings.response_bytes, runtime.clock, time.time)
     runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory, near, cache.watchers))
     servicer = make_servicer(
         cached=reads,

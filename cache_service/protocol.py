@@ -91,7 +91,7 @@ async def open_cache(
     publisher = str(uuid.uuid4())
     lease = Lease(elapsed)
     watchers = Watchers(lease, elapsed, asyncio.sleep)
-    memory = Memory(settings.memory_bytes, time.time, watchers)
+    memory = Memory(settings.answer_bytes, time.time, watchers)
     pushes = Pushes()
     expiry = Expiry(time.time, random.random, settings.keep_stale)
 

@@ -47,7 +47,7 @@ class Settings(WorkerSettings):
     # A call that Redis has not answered by then is answered from the database.
     redis_timeout: Annotated[float, Field(ge=0.01, le=5)] = 0.25
     # The answers that the process keeps itself; 0: none, every hit is a round trip to Redis.
-    # Responses made of them are kept besides, in a quarter as many bytes.
+    # Three tenths are for responses that were made of them, and for what no count knows.
     memory_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
     # Entries in Redis above that many bytes are compressed; 0: none.
     compress_above: Annotated[int, Field(ge=0, le=2**30)] = 4096
@@ -66,3 +66,13 @@ class Settings(WorkerSettings):
     default_max_staleness: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     # Times to live by query, in place of the defaults: they bound memory, not freshness.
     ttls: Annotated[dict[str, Ttl], BeforeValidator(_ttls)] = Field(default_factory=dict)
+
+    @property
+    def response_bytes(self) -> int:
+        """How many of `memory_bytes` are for responses that were made of answers."""
+        return self.memory_bytes * 3 // 10
+
+    @property
+    def answer_bytes(self) -> int:
+        """How many are for the answers."""
+        return self.memory_bytes - self.response_bytes

@@ -24,7 +24,7 @@ second are given the same message, for reading only, whose age is true to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cache_service.client.reads import READS, Read
@@ -40,6 +40,9 @@ _PARSED_SHARE = 8
 """The part of the limit that is for parsed messages."""
 _PARSED_TIMES, _PARSED_LEAST = 13, 600
 """A parsed message takes up to so many times its serialised bytes, and so many at least."""
+
+
+_NUMBERS = 1 + max(read.number for read in READS.values())
 
 
 class Asked(NamedTuple):
@@ -91,9 +94,7 @@ class Near:
         self._shared_until = float("-inf")
         self._left = 0
         self.lease = lease
-        self.shared: Mapping[int, dict[bytes, Shared]] = {
-            read.number: {} for read in READS.values()
-        }
+        self.shared: Sequence[dict[bytes, Shared]] = [{} for _ in range(_NUMBERS)]
         """What was parsed in this hundredth of a second, by the read's number and the request.
 
         Who reads often looks here first."""
@@ -128,7 +129,7 @@ class Near:
         return answer
 
     def _unshare(self) -> None:
-        for messages in self.shared.values():
+        for messages in self.shared:
             messages.clear()
 
     def allows(self, consistency: types_pb2.Consistency) -> float:

@@ -47,8 +47,11 @@ def _method(read: Read) -> Callable[..., Coroutine[Any, Any, Any]]:
 
     async def method(self: Reader, request: Message, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
         raw = serialise(request)
-        shared = self._shared[number].get(raw)
-        if shared is not None and shared.kept.there and elapsed() < shared.until:
+        try:
+            shared = self._shared[number][raw]
+        except KeyError:
+            return await self._ask(read, request, raw, timeout)
+        if shared.kept.there and elapsed() < shared.until:
             return shared.answer
         return await self._ask(read, request, raw, timeout)
 

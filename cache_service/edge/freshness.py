@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache, partial
 
 from cache_service.coherence.consistency import Consistency
@@ -15,9 +15,11 @@ from service_kit.wire import bytes_field, varint_field
 __all__ = [
     "NOTES",
     "cache_info",
+    "cached_heads",
     "cached_info",
     "outcome_of",
     "read_consistency",
+    "serialised_age",
     "source_of",
 ]
 
@@ -86,19 +88,19 @@ def cache_info(number: int, answers: Iterable[Answer], now: float) -> bytes:
         stale = stale or outcome is Outcome.STALE
         if outcome.cached:
             filled_at = min(filled_at, answer.filled_at)
-    info = varint_field(1, source_of(furthest)) + bytes_field(2, _age(filled_at, now))
+    info = varint_field(1, source_of(furthest)) + bytes_field(2, serialised_age(filled_at, now))
     return bytes_field(number, info + varint_field(3, stale))
 
 
 def cached_info(number: int, outcome: Outcome, filled_at: float, now: float) -> bytes:
     """Serialise the `cache_info` of a hit, near or not, its oldest part filled then."""
-    age = _age(filled_at, now)
-    return _heads(number, outcome)[len(age)] + age
+    age = serialised_age(filled_at, now)
+    return cached_heads(number, outcome)[len(age)] + age
 
 
 @cache
-def _heads(number: int, outcome: Outcome) -> list[bytes]:
-    """Serialise what stands before the age of a hit, by how long that is."""
+def cached_heads(number: int, outcome: Outcome) -> Sequence[bytes]:
+    """Serialise what stands before the age in the `cache_info` of a hit, by how long that is."""
     source = _CACHED[outcome]
     return [
         b"%c%c%b\x12%c" % (number << 3 | 2, len(source) + 2 + size, source, size)
@@ -106,7 +108,8 @@ def _heads(number: int, outcome: Outcome) -> list[bytes]:
     ]
 
 
-def _age(filled_at: float, now: float) -> bytes:
+def serialised_age(filled_at: float, now: float) -> bytes:
+    """Serialise the age of what was filled then, in whole milliseconds."""
     # A clock may have been set back since.
     seconds, milliseconds = (
         divmod(int((now - filled_at) * 1000), 1000) if now > filled_at else (0, 0)

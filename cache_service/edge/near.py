@@ -8,7 +8,7 @@ those very answers. So it needs no invalidation of its own, and is bounded by it
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cache_service.cached_reads import CachedReads
@@ -16,11 +16,12 @@ from cache_service.coherence.memory import NearAnswer
 from cache_service.coherence.outcome import Answer, Outcome
 from cache_service.coherence.tagged import Kept
 from cache_service.edge.composed import Composed
-from cache_service.edge.freshness import cached_info
+from cache_service.edge.freshness import NOTES, cached_heads, serialised_age
 from cache_service.edge.kinds import Kind
 from cache_service.queries.declare import CachedQuery
 from service_kit.callers import Caller
 from service_kit.clock import Clock
+from service_kit.wire import bytes_field
 
 __all__ = ["Near", "NearResponses"]
 
@@ -30,6 +31,7 @@ _LARGEST_SHARE = 1 / 16
 """Of the limit: what takes more is not kept, since too much else would go for it."""
 _FROM_CACHE = frozenset({Outcome.NEAR, Outcome.HIT, Outcome.MISS, Outcome.SHARED})
 """Answers that any read may be given again while memory keeps them."""
+_NOTES = NOTES[Outcome.NEAR]
 
 
 class Near(NamedTuple):
@@ -44,6 +46,8 @@ class Near(NamedTuple):
     parts: list[tuple[CachedQuery[Any], str, Answer]]
     """The query, key and answer of each entry."""
     filled_at: float
+    heads: Sequence[bytes]
+    """What stands before its age, by how long that is."""
     tags: list[str]
     size: int
 
@@ -67,13 +71,26 @@ class NearResponses:
     def __len__(self) -> int:
         return len(self._near)
 
-    def answer(self, read: bytes, caller: Caller | None = None) -> bytes | None:
-        """Serve the response to a serialised read if `find` does; its bytes."""
+    def answer(
+        self, number: int, raw: bytes, caller: Caller | None = None
+    ) -> tuple[bytes, Mapping[str, object]] | None:
+        """Answer a request of the kind of that number, with notes for the log; None as `find`.
+
+        What `find` and `serve` do, in one: here each call of a function is half a per cent.
+        """
+        read = bytes_field(number, raw)
         near = self._near.get(read)
         if near is None or (caller is not None and not caller.sees(near.organization_id)):
             return None
-        now = self._time()
-        return self._served(near, now) if self._right(read, near, now) else None
+        now, reads = self._time(), self._reads
+        if now >= near.until or not reads.keeps(near.kept):
+            self._discard(read)
+            return None
+        self._near.move_to_end(read)
+        for query, key, answer in near.parts:
+            reads.served(query, near.organization_id, key, answer)
+        age = serialised_age(near.filled_at, now)
+        return near.body + near.heads[len(age)] + age, _NOTES
 
     def find(self, read: bytes, caller: Caller | None = None) -> Near | None:
         """Return the response to a serialised read if it is still right; it counts nothing.
@@ -101,7 +118,10 @@ class NearResponses:
 
     def serve(self, near: Near) -> bytes:
         """Count every entry of a response that was found just now, and return its bytes."""
-        return self._served(near, self._time())
+        for query, key, answer in near.parts:
+            self._reads.served(query, near.organization_id, key, answer)
+        age = serialised_age(near.filled_at, self._time())
+        return near.body + near.heads[len(age)] + age
 
     def keep(self, kind: Kind, read: bytes, composed: Composed) -> None:
         """Keep a response for the next one, if memory keeps all that it was made of."""
@@ -133,17 +153,13 @@ class NearResponses:
             kept=all_kept,
             parts=parts,
             filled_at=min(answer.filled_at for _, _, answer in parts),
+            heads=cached_heads(kind.cache_info, Outcome.NEAR),
             tags=composed.tags,
             size=size,
         )
         self.bytes += size
         while self.bytes > self.limit:
             self._discard(next(iter(self._near)))
-
-    def _served(self, near: Near, now: float) -> bytes:
-        for query, key, answer in near.parts:
-            self._reads.served(query, near.organization_id, key, answer)
-        return near.body + cached_info(near.kind.cache_info, Outcome.NEAR, near.filled_at, now)
 
     def _right(self, read: bytes, near: Near, now: float) -> bool:
         if now < near.until and self._reads.keeps(near.kept):

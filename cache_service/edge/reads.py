@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
 
-from cache_service.coherence.outcome import Outcome
 from cache_service.edge.composed import Composed
-from cache_service.edge.freshness import NOTES, cache_info, outcome_of
+from cache_service.edge.freshness import cache_info, outcome_of
 from cache_service.edge.kinds import Kind
 from cache_service.edge.near import NearResponses
-from service_kit.callers import Caller
 from service_kit.calls import Context, annotate
 from service_kit.wire import bytes_field
 
 __all__ = ["Reads"]
-
-_Near = Callable[[bytes, Caller | None], tuple[bytes, Mapping[str, object]] | None]
 
 
 class Reads:
@@ -36,7 +33,7 @@ class Reads:
         """Return each kind's method, and its `near_<Method>`, which is tried first."""
         found: dict[str, Callable[..., Any]] = {}
         for kind in self.kinds.values():
-            found[f"near_{kind.method}"] = self._near(kind)
+            found[f"near_{kind.method}"] = partial(self.near.answer, kind.number)
             found[kind.method] = self._method(kind)
         return found
 
@@ -55,14 +52,3 @@ class Reads:
         """Return the response to a serialised read of what was composed, and perhaps keep it."""
         self.near.keep(kind, read, composed)
         return composed.body + cache_info(kind.cache_info, composed.answers, self._time())
-
-    def _near(self, kind: Kind) -> _Near:
-        number, near, notes = kind.number, self.near, NOTES[Outcome.NEAR]
-
-        def answer(
-            raw: bytes, caller: Caller | None = None
-        ) -> tuple[bytes, Mapping[str, object]] | None:
-            response = near.answer(bytes_field(number, raw), caller)
-            return None if response is None else (response, notes)
-
-        return answer
