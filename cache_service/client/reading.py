@@ -1,13 +1,13 @@
 """The client's methods that read: what the near cache has just given out, or the long way.
 
-A hit there is so cheap that a function's call is a tenth of it. So these methods are made
-rather than written, each with its own read at hand, and look for themselves.
+A hit there is so cheap that a function's call is a tenth of it. So the methods of a client are
+made rather than written, each with all that it needs at hand, and look for themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -26,48 +26,13 @@ _Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
 _Response_co = TypeVar("_Response_co", bound=Message, covariant=True)
 
 
-class _Bound(Protocol[_Request_contra, _Response_co]):
+class Reads(Protocol[_Request_contra, _Response_co]):
     """How a read is called."""
 
     def __call__(
         self, request: _Request_contra, timeout: float | None = None
-    ) -> Coroutine[Any, Any, _Response_co]: ...
-
-
-class _Method(Protocol[_Request_contra, _Response_co]):
-    """What a read is in its class."""
-
-    def __get__(
-        self, reader: Reader, of: type[Reader] | None = None
-    ) -> _Bound[_Request_contra, _Response_co]: ...
-
-
-def _method(read: Read) -> Callable[..., Coroutine[Any, Any, Any]]:
-    serialise, number = read.serialise, read.number
-
-    async def method(self: Reader, request: Message, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
-        raw = serialise(request)
-        try:
-            shared = self._shared[number][raw]
-        except KeyError:
-            return await self._ask(read, request, raw, timeout)
-        if shared.kept.there and elapsed() < shared.until:
-            return shared.answer
-        return await self._ask(read, request, raw, timeout)
-
-    method.__name__ = read.field
-    return method
-
-
-_METHODS = {read.request: _method(read) for read in READS.values()}
-
-
-def _reads(
-    request: type[_Request_contra], _response: type[_Response_co], does: str
-) -> _Method[_Request_contra, _Response_co]:
-    method = _METHODS[request.DESCRIPTOR.full_name]
-    method.__doc__ = does
-    return cast("_Method[_Request_contra, _Response_co]", method)
+    ) -> Coroutine[Any, Any, _Response_co]:
+        """Read within `timeout` seconds, or the reader's own."""
 
 
 class Reader:
@@ -76,50 +41,58 @@ class Reader:
     Each read has a deadline, `timeout` in seconds or the reader's own.
     """
 
+    get_availability: Reads[pb.GetAvailabilityRequest, pb.GetAvailabilityResponse]
+    """Read the free slots of barbers on local days."""
+    get_analytics: Reads[pb.GetAnalyticsRequest, pb.GetAnalyticsResponse]
+    """Read a report."""
+    get_schedule: Reads[pb.GetScheduleRequest, pb.GetScheduleResponse]
+    """Read a barber's hours from today on."""
+    get_booked_slots: Reads[pb.GetBookedSlotsRequest, pb.GetBookedSlotsResponse]
+    """Read a barber's busy times."""
+    get_user_data: Reads[pb.GetUserDataRequest, pb.GetUserDataResponse]
+    """Read a client in short."""
+    list_appointments: Reads[pb.ListAppointmentsRequest, pb.ListAppointmentsResponse]
+    """Read a page of appointments, by start time."""
+    list_clients: Reads[pb.ListClientsRequest, pb.ListClientsResponse]
+    """Read a page of clients, by id."""
+    list_services: Reads[pb.ListServicesRequest, pb.ListServicesResponse]
+    """Read a page of services, by id."""
+    list_barbers: Reads[pb.ListBarbersRequest, pb.ListBarbersResponse]
+    """Read a page of barbers, by id."""
+
     def __init__(
         self, near: Near, watcher: Watcher, joiner: Joiner, tokens: Tokens, timeout: float
     ) -> None:
         self._near = near
-        self._shared = near.shared
         self._watcher = watcher
         self._joiner = joiner
         self._tokens = tokens
         self._timeout = timeout
-
-    get_availability = _reads(
-        pb.GetAvailabilityRequest,
-        pb.GetAvailabilityResponse,
-        "Read the free slots of barbers on local days.",
-    )
-    get_analytics = _reads(pb.GetAnalyticsRequest, pb.GetAnalyticsResponse, "Read a report.")
-    get_schedule = _reads(
-        pb.GetScheduleRequest, pb.GetScheduleResponse, "Read a barber's hours from today on."
-    )
-    get_booked_slots = _reads(
-        pb.GetBookedSlotsRequest, pb.GetBookedSlotsResponse, "Read a barber's busy times."
-    )
-    get_user_data = _reads(pb.GetUserDataRequest, pb.GetUserDataResponse, "Read a client in short.")
-    list_appointments = _reads(
-        pb.ListAppointmentsRequest,
-        pb.ListAppointmentsResponse,
-        "Read a page of appointments, by start time.",
-    )
-    list_clients = _reads(
-        pb.ListClientsRequest, pb.ListClientsResponse, "Read a page of clients, by id."
-    )
-    list_services = _reads(
-        pb.ListServicesRequest, pb.ListServicesResponse, "Read a page of services, by id."
-    )
-    list_barbers = _reads(
-        pb.ListBarbersRequest, pb.ListBarbersResponse, "Read a page of barbers, by id."
-    )
+        self._reads = {read.request: self._made(read) for read in READS.values()}
+        for read in READS.values():
+            setattr(self, read.field, self._reads[read.request])
 
     def read(self, request: Message, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
         """Make any read of the contract, which its request's type tells, with its own response.
 
         The methods above are the same with their types. KeyError: it is no read's request.
         """
-        return _METHODS[request.DESCRIPTOR.full_name](self, request, timeout)
+        return self._reads[request.DESCRIPTOR.full_name](request, timeout)
+
+    def _made(self, read: Read) -> Reads[Any, Any]:
+        serialise, given_out, ask = read.serialise, self._near.shared[read.number], self._ask
+
+        async def method(request: Message, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
+            raw = serialise(request)
+            try:
+                shared = given_out[raw]
+            except KeyError:
+                return await ask(read, request, raw, timeout)
+            if shared.kept.there and elapsed() < shared.until:
+                return shared.answer
+            return await ask(read, request, raw, timeout)
+
+        return method
 
     async def _ask(self, read: Read, request: Any, raw: bytes, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
         found = self._near.get(read, raw)
