@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service_kit.errors import ServiceError
 
@@ -46,8 +46,8 @@ async def until_migrated(
 
 def _said(error: BaseException) -> str:
     """Return what the database or its driver said, without the statement, or the kind of error."""
-    while isinstance(error, DBAPIError) and error.orig is not None:
-        error = error.orig.__cause__ or error.orig
+    while error.__cause__ is not None:
+        error = error.__cause__
     return str(error) or type(error).__name__
 
 

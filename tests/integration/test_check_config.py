@@ -12,13 +12,16 @@ from structlog.testing import capture_logs
 from booking_service.checking import RIGHTS as BOOKING_RIGHTS
 from booking_service.checking import problems_of as problems_of_booking
 from booking_service.postgres.revision import REVISION, until_migrated
+from booking_service.postgres.unit_of_work import UnitsOfWork
 from booking_service.settings import Settings as BookingSettings
 from cache_service.commands.check import RIGHTS as CACHE_RIGHTS
 from cache_service.commands.check import problems_of as problems_of_cache
+from cache_service.database import Primary
 from cache_service.invalidation.rules import RULES_VERSION
 from cache_service.settings import Settings as CacheSettings
 from devstack.children import free_port
 from devstack.services import environment
+from service_kit.clock import SystemClock
 from service_kit.errors import Unavailable
 from service_kit.postgres import async_url
 from tests.support.stack import Database
@@ -65,13 +68,18 @@ async def test_while_a_service_waits_its_log_says_for_what(database: Database) -
     engine = create_async_engine(async_url(f"{url}/nowhere"))
     waited: list[float] = []
 
+    async def asked_by_booking() -> str | None:
+        async with UnitsOfWork(engine)() as unit:
+            return str(await unit.connection.scalar(REVISION))
+
+    asked_by_cache = Primary(engine, engine, SystemClock()).revision
+
     async def revision() -> str | None:
         if len(waited) == 2:
             return None
         if len(waited) == 3:
             return "9999"
-        async with engine.connect() as connection:
-            return str(await connection.scalar(REVISION))
+        return await (asked_by_cache() if waited else asked_by_booking())
 
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
