@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 
 import asyncpg
 
-from service_kit.postgres import DATABASE_IDENTITY, GONE
+from service_kit.postgres import DATABASE_IDENTITY, FAULTS
 
 __all__ = ["problems_of_database"]
 
 _SECONDS = 5.0
-_FAULTS = (*GONE, asyncpg.PostgresError)
 _MISSING = """
 SELECT format('role %s lacks %s on %s', current_user, privilege, name)
 FROM unnest($1::text[], $2::text[]) AS asked (name, privileges)
@@ -28,11 +27,11 @@ async def problems_of_database(
     """
     try:
         connection = await asyncpg.connect(url, timeout=_SECONDS, command_timeout=_SECONDS)
-    except (*_FAULTS, ValueError) as error:
+    except (*FAULTS, ValueError) as error:
         return [f"the database: {_said(error)}"]
     try:
         return await _problems(connection, rights, outdated)
-    except _FAULTS as error:
+    except FAULTS as error:
         return [f"the database: {_said(error)}"]
     finally:
         await connection.close(timeout=_SECONDS)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service_kit.common_measures import POOL_IN_USE, POOL_LIMIT
 
-__all__ = ["DATABASE_IDENTITY", "GONE", "async_url", "collect_pools", "driver_of"]
+__all__ = ["DATABASE_IDENTITY", "FAULTS", "GONE", "async_url", "collect_pools", "driver_of"]
 
 GONE = (
     OSError,
@@ -23,6 +23,9 @@ GONE = (
 """How asyncpg says that a connection is gone. Most of it reaches us as SQLAlchemy's errors; not
 what ends a connection while it is set up, nor the internal one, which comes when the server's
 last word arrives between two statements."""
+
+FAULTS = (asyncpg.PostgresError, *GONE)
+"""All that asyncpg says of a statement or a connection that failed."""
 
 # The database's name in tokens, and a snapshot of now. By system identifier and timeline:
 # that of the log that is written, since the control file's lags after a promotion. What one

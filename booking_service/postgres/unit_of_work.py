@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from booking_service.use_cases.ports import Changes
 from service_kit.errors import Unavailable
-from service_kit.postgres import DATABASE_IDENTITY, GONE
+from service_kit.postgres import DATABASE_IDENTITY, FAULTS, GONE
 
 __all__ = ["UnitOfWork", "UnitsOfWork"]
 
@@ -134,7 +134,7 @@ class UnitsOfWork:
     async def _open(self) -> AsyncIterator[UnitOfWork]:
         try:
             connection = await self._engine.connect()
-        except (DBAPIError, asyncpg.PostgresError, *GONE) as error:
+        except (DBAPIError, *FAULTS) as error:
             raise _unavailable() from error
         try:
             yield self._unit(connection, self._applied)

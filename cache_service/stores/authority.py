@@ -7,20 +7,19 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
-import asyncpg
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cache_service.coherence.authority import AuthorityUnavailableError, Standing
 from cache_service.coherence.waiting import retrieved
-from service_kit.postgres import DATABASE_IDENTITY, GONE, driver_of
+from service_kit.postgres import DATABASE_IDENTITY, FAULTS, driver_of
 
 __all__ = ["PostgresAuthority"]
 
 T = TypeVar("T")
 
-_FAILURES = (SQLAlchemyError, asyncpg.PostgresError, *GONE)
+_FAILURES = (SQLAlchemyError, *FAULTS)
 
 # One statement, so that all of it is of one snapshot; `epoch` as text compares as text.
 _LOOK = f"""
