@@ -26,6 +26,7 @@ from benchmarks import (
     members,
     memory,
     mutations,
+    near,
     outages,
     peers,
     precision,
@@ -54,6 +55,7 @@ _COST_ROUNDS, _COST_CALLS = 20, 640
 _KEYS = 100_000
 _GOES = 50
 _CLIENT_ROUNDS, _CLIENT_CALLS = 20, 2048
+_NEAR_ROUNDS = 200
 _BATCH_ROUNDS, _BATCH_CALLS = 40, 500
 _MEMBER_ROUNDS = 10
 _FAN_OUT_CALLS = 300
@@ -102,8 +104,14 @@ def client_command(
     rounds: Rounds = _CLIENT_ROUNDS,
     calls: Annotated[int, typer.Option(min=256, help="Calls of each round.")] = _CLIENT_CALLS,
 ) -> None:
-    """Measure the Python client: calls joined by tick, and hits that cost no call."""
+    """Measure the Python client: calls joined by tick against calls one by one."""
     _run(client.measure(rounds, calls))
+
+
+@cli.command(name="near")
+def near_command(rounds: Rounds = _NEAR_ROUNDS) -> None:
+    """Measure hits in the Python client's near cache, which cost no call."""
+    _run(near.measure(rounds))
 
 
 @cli.command(name="members")
@@ -251,6 +259,7 @@ def all_command() -> None:
         compression.measure(_GOES),
         invalidate.measure(_INVALIDATE_ROUNDS),
         client.measure(_CLIENT_ROUNDS, _CLIENT_CALLS),
+        near.measure(_NEAR_ROUNDS),
         members.measure(_MEMBER_ROUNDS),
         outages.measure(_OUTAGES, _KILLS),
         workers.measure(_WORKER_ROUNDS, _WORKER_CALLS),

@@ -1,4 +1,4 @@
-"""The Python client: calls joined by tick against the same calls one by one, and near hits.
+"""The Python client: calls joined by tick against the same calls one by one.
 
 The service runs as in production on a core of its own, and the client on another. `alone` is
 the generated stub, `joined` our client; both are called by the same tasks, each of which asks
@@ -19,7 +19,6 @@ import asyncpg
 import grpc
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.hits import find_request
 from benchmarks.report import Bound, Section
 from benchmarks.servers import MeasuredService, Stand, serve_cache, stand
 from cache_service.client import CacheClient
@@ -27,21 +26,15 @@ from chairside.cache.v1 import cache_service_pb2, types_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from service_kit.values import to_date
 
-__all__ = ["ClientBenchmarkError", "measure", "near_hits"]
+__all__ = ["ClientBenchmarkError", "measure"]
 
 Request = cache_service_pb2.GetAvailabilityRequest
 Call = Callable[[Request, float], Awaitable[Any]]
 
 _IN_FLIGHT = {32: 10.0, 256: 20.0}
 """Calls at once, and how many times as fast the joined ones must be."""
-_NEAR_MICROSECONDS = 3.0
 _TIMEOUT = 10.0
 _DIFFERENT = 256
-_STALENESS_SECONDS = 30
-_PER_BLOCK = 2000
-"""Near hits in a row, which take about as long as a round of a peer's; between blocks the client
-hears its stream."""
-_TRIES = 500
 
 
 class ClientBenchmarkError(BenchmarkError):
@@ -49,49 +42,10 @@ class ClientBenchmarkError(BenchmarkError):
 
 
 async def measure(rounds: int, calls: int) -> list[Section]:
-    """Measure `rounds` rounds of about `calls` calls of each side, and as many blocks of hits."""
+    """Measure `rounds` rounds of about `calls` calls of each side."""
     async with stand() as at, serve_cache(at) as service, _both(service) as (client, alone):
         requests = await _requests(at, alone)
-        section = await _joined(client, alone, requests, rounds, calls)
-        async with grpc.aio.insecure_channel(service.address) as channel:
-            request = await find_request(at, channel)
-        near = await near_hits(client, request, rounds * 10)
-    return [section, _near_section(near)]
-
-
-async def near_hits(client: CacheClient, request: Request, blocks: int) -> list[float]:
-    """Return the microseconds of a hit in the client's near cache, the mean of each block.
-
-    The request is asked with a `max_staleness`. A block counts only if all of it were hits.
-    """
-    asked = Request()
-    asked.CopyFrom(request)
-    asked.consistency.max_staleness.seconds = _STALENESS_SECONDS
-    found: list[float] = []
-    while len(found) < blocks:
-        await _until_near(client, asked)
-        turned: list[object] = []
-        asyncio.get_running_loop().call_soon(turned.append, None)
-        began = time.perf_counter()
-        for _ in range(_PER_BLOCK):
-            await client.get_availability(asked)
-        seconds = time.perf_counter() - began
-        if not turned:  # nothing else ran meanwhile, so nobody waited for a call
-            found.append(seconds / _PER_BLOCK * 1e6)
-    return found
-
-
-async def _until_near(client: CacheClient, request: Request) -> None:
-    """Ask until an answer is there without waiting, and let the client hear its stream."""
-    for _ in range(_TRIES):
-        await asyncio.sleep(0.01)
-        turned: list[object] = []
-        asyncio.get_running_loop().call_soon(turned.append, None)
-        await client.get_availability(request)
-        if not turned:
-            return
-    message = "the near cache keeps nothing"
-    raise ClientBenchmarkError(message)
+        return [await _joined(client, alone, requests, rounds, calls)]
 
 
 @asynccontextmanager
@@ -183,18 +137,4 @@ async def _joined(
         ("In flight", "Calls", "Answers/s", "Times"),
         rows,
         bounds,
-    )
-
-
-def _near_section(near: Sequence[float]) -> Section:
-    median = statistics.median(near)
-    quarters = statistics.quantiles(near, n=4)
-    return Section(
-        "Hits in the client's near cache",
-        "python -m benchmarks client",
-        f"`await client.get_availability(request)` of one barber's day, {len(near)} blocks of "
-        f"{_PER_BLOCK}\nhits in a row; those of the same hundredth of a second share a message.",
-        ("Microseconds a hit", "First quarter", "Third quarter"),
-        [(f"{median:.2f}", f"{quarters[0]:.2f}", f"{quarters[2]:.2f}")],
-        [Bound.at_most("microseconds of a near hit", _NEAR_MICROSECONDS, median)],
     )

@@ -22,12 +22,11 @@ from dogpile.cache import make_region
 from grpc.aio import insecure_channel
 from redis.asyncio import Redis
 
-from benchmarks.client import near_hits
 from benchmarks.errors import BenchmarkError
 from benchmarks.hits import find_request
 from benchmarks.inside import inside, loads
 from benchmarks.plots import Bar, Bars
-from benchmarks.report import Bound, Section
+from benchmarks.report import Section
 from benchmarks.servers import Stand, serve_cache, stand
 from benchmarks.turns import ratio, take_turns
 from cache_service.cached_reads import CachedReads
@@ -47,13 +46,10 @@ _TIMEOUT = 10.0
 _MEMORY = 16 * 1024 * 1024
 _ALONE, _TOGETHER = "alone", "together"
 _OURS_NEAR, _OURS_FAR = "ours, in memory", "ours, in Redis"
-_CLIENT = "ours, near cache of the client"
 _GRPC_NEAR, _GRPC_FAR = "ours over gRPC, in memory", "ours over gRPC, in Redis"
 _PLAIN, _AGAIN = "redis-py, GET and JSON", "redis-py again"
 _DATABASE = "the database, no cache"
 _CLIENT_SIDE = "cashews, client side"
-_MICROSECONDS, _CHEAPER = 3.0, 8.0
-"""Of a hit in the client's near cache, and by how many times it is cheaper than that peer's."""
 _RPCS = (_GRPC_NEAR, _GRPC_FAR, _DATABASE)
 
 Slots = list[list[int]]
@@ -119,21 +115,11 @@ async def _measure(
             turns[f"{_ALONE} {name}"] = partial(side.alone, name, fewer)
             if side.together:
                 turns[f"{_TOGETHER} {name}"] = partial(side.at_once, name, fewer)
-        client = await stack.enter_async_context(CacheClient(services[_GRPC_NEAR]))
-        async with insecure_channel(services[_GRPC_NEAR]) as channel:
-            request = await find_request(at, channel)
-        turns[f"{_ALONE} {_CLIENT}"] = partial(_near, client, request)
         await take_turns("to warm all", 1, turns)
         found = await take_turns("peers", rounds, turns)
         for name, side in sides.items():
             await side.check(name, expected)
-    return [_section([*sides, _CLIENT], found, size, rounds, calls)]
-
-
-async def _near(client: CacheClient, request: cache_service_pb2.GetAvailabilityRequest) -> float:
-    """Get a block out of the client's near cache, one after another; each is checked to be so."""
-    (microseconds,) = await near_hits(client, request, 1)
-    return microseconds
+    return [_section(list(sides), found, size, rounds, calls)]
 
 
 async def _open(
@@ -269,23 +255,11 @@ def _section(
             "is past and counts; over gRPC, a call of the Python client to a service on the other\n"
             "core. The database is our own query in a transaction with its snapshot, without\n"
             f"Redis and RPC. {rounds} rounds of {calls:,} gets for each side ({_SLOW} times fewer\n"
-            "over gRPC and of the database), in turn. The client's near cache serves callers who\n"
-            "allow an answer that is up to a second old. `redis-py again` is the noise."
+            "over gRPC and of the database), in turn. `redis-py again` is the noise."
         ),
         columns=("", "One at a time", f"{_AT_ONCE} at once", "Of ours in memory", "In Redis"),
         rows=rows,
-        bounds=(
-            Bound.at_most(
-                "microseconds of a hit in the client's near cache",
-                _MICROSECONDS,
-                statistics.median(alone[_CLIENT]),
-            ),
-            Bound.at_least(
-                f"times cheaper than {_CLIENT_SIDE}",
-                _CHEAPER,
-                ratio(alone[_CLIENT_SIDE], alone[_CLIENT]),
-            ),
-        ),
+        bounds=(),
         plots=(
             Bars(
                 "peers",

@@ -19,16 +19,21 @@ long as an answer is kept, which is therefore bounded by the read's own `max_sta
 by `ttl`, whichever is shorter.
 
 To parse a message costs several times all else of a hit. So the hits of one hundredth of a
-second are given the same message, for reading only, whose age is true to that.
+second are given the same message, for reading only, whose age is true to that. Such a hit is
+so cheap that a function's call is a tenth of it: the method of each read is made here, with
+all that it needs at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
+from google.protobuf.message import Message
+
+from cache_service.client.answered import Answered
 from cache_service.client.reads import READS, Read
-from cache_service.coherence.tagged import Kept, Tagged
+from cache_service.coherence.tagged import Tagged
 from chairside.cache.v1 import types_pb2
 from service_kit.wire import bytes_field, varint_field
 
@@ -42,17 +47,15 @@ _PARSED_TIMES, _PARSED_LEAST = 13, 600
 """A parsed message takes up to so many times its serialised bytes, and so many at least."""
 
 
-_NUMBERS = 1 + max(read.number for read in READS.values())
-
-
 class Asked(NamedTuple):
-    """A read whose answer may enter: what it is kept under, as of when, and for how long.
+    """A read whose answer may enter: its request's bytes, as of when, and for how long.
 
     `sent_at` and `seconds` are of the client's clock; `marker` was taken before the call.
     """
 
+    read: Read
     organization_id: int
-    key: bytes
+    raw: bytes
     sent_at: float
     seconds: float
     marker: int
@@ -64,17 +67,6 @@ class _Answer(NamedTuple):
     body: bytes
     filled_at: float
     until: float
-
-
-class Shared:
-    """A message that may be given out before `until`, as long as what it is of is `kept`."""
-
-    __slots__ = ("answer", "kept", "until")
-
-    def __init__(self, answer: Any, kept: Kept[_Answer], until: float) -> None:  # noqa: ANN401 - any read's response
-        self.answer = answer
-        self.kept = kept
-        self.until = until
 
 
 class Near:
@@ -91,46 +83,63 @@ class Near:
         self._clock = clock
         self._fresh_until = float("-inf")
         self._process = ""
-        self._shared_until = float("-inf")
+        # What was parsed in this hundredth of a second, by the read and its request's bytes.
+        self._given: dict[str, dict[bytes, Answered]] = {field: {} for field in READS}
+        self._given_until = float("-inf")
         self._left = 0
         self.lease = lease
-        self.shared: Sequence[dict[bytes, Shared]] = [{} for _ in range(_NUMBERS)]
-        """What was parsed in this hundredth of a second, by the read's number and the request.
-
-        Who reads often looks here first."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, read: Read, raw: bytes) -> Any:  # noqa: ANN401 - the read's own response
-        """Return the answer to a request's bytes, shared and for reading only; None: not here."""
-        now = self._clock()
-        shared = self.shared[read.number].get(raw)
-        if shared is not None and shared.kept.there and now < shared.until:
-            return shared.answer
-        return self._parse(read, raw, now) if now < self._fresh_until else None
+    def method(
+        self, read: Read, ask: Callable[[Any, bytes, float | None], Coroutine[Any, Any, Any]]
+    ) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Make a method of `request` and `timeout`, which answers what was just given out here.
 
-    def _parse(self, read: Read, raw: bytes, now: float) -> Any:  # noqa: ANN401 - as above
-        """Make the message for this hundredth of a second; None: the answer is not here."""
+        Whatever else is for `ask`, which is given the request's bytes, too.
+        """
+        serialise, given, clock = read.serialise, self._given[read.field], self._clock
+
+        def method(request: Message, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+            raw = serialise(request)
+            if clock() < self._given_until:
+                try:
+                    return given[raw]
+                except KeyError:
+                    pass
+            return ask(request, raw, timeout)
+
+        return method
+
+    def get(self, read: Read, raw: bytes) -> Any:  # noqa: ANN401 - the read's own response
+        """Return the answer to a request's bytes, for reading only; None: not here.
+
+        Others may be given it by the method until the hundredth of a second is over.
+        """
+        now = self._clock()
+        if now >= self._fresh_until:
+            return None
         kept = self._kept.find(read.mark + raw)
         if kept is None or now >= kept.value.until:
             return None
         kept.used = True
         body, filled_at, until = kept.value
         answer = read.parse(body + _cache_info(read.cache_info, now - filled_at))
-        if now >= self._shared_until:
-            self._unshare()
-            self._shared_until = min(now + _STEP, self._fresh_until)
+        if now >= self._given_until:
+            self._take_back()
+            self._given_until = min(now + _STEP, self._fresh_until)
             self._left = self._room
         size = _PARSED_LEAST + _PARSED_TIMES * len(body)
-        if size <= self._left and self._shared_until <= until:
+        if size <= self._left and self._given_until <= until:
             self._left -= size
-            self.shared[read.number][raw] = Shared(answer, kept, self._shared_until)
+            self._given[read.field][raw] = Answered(answer)
         return answer
 
-    def _unshare(self) -> None:
-        for messages in self.shared:
-            messages.clear()
+    def _take_back(self) -> None:
+        self._given_until = float("-inf")
+        for given in self._given.values():
+            given.clear()
 
     def allows(self, consistency: types_pb2.Consistency) -> float:
         """Return for how many seconds an answer to such a read may be kept; 0: not at all."""
@@ -143,7 +152,7 @@ class Near:
         if not self._process:
             return None
         marker = self._kept.marker()
-        return Asked(organization_id, read.mark + raw, self._clock(), seconds, marker)
+        return Asked(read, organization_id, raw, self._clock(), seconds, marker)
 
     def put(self, asked: Asked, answer: Any, tags: Sequence[str], process: str) -> None:  # noqa: ANN401 - as above
         """Keep an answer of that process, unless it is flagged stale or may be old by now."""
@@ -155,18 +164,23 @@ class Near:
         body.ClearField("cache_info")
         filled_at = asked.sent_at - (info.age.seconds + info.age.nanos / 1e9)
         kept = _Answer(body.SerializeToString(), filled_at, asked.sent_at + asked.seconds)
+        key = asked.read.mark + asked.raw
+        self._given[asked.read.field].pop(asked.raw, None)
         self._kept.put(
-            asked.key,
+            key,
             kept,
             marker=asked.marker,
             organization_id=asked.organization_id,
             tags=tuple(tags),
-            size=len(asked.key) + len(kept.body),
+            size=len(key) + len(kept.body),
         )
 
     def told(self, organization_id: int, tags: Sequence[str]) -> None:
         """Forget all that depends on the tags, and refuse what is on its way."""
+        before = len(self._kept)
         self._kept.drop(organization_id, tags)
+        if len(self._kept) < before:
+            self._take_back()
 
     def watched(self, process: str, until: float) -> None:
         """Take note that this process has told of everything acknowledged before `until`."""
@@ -178,7 +192,7 @@ class Near:
     def forget(self) -> None:
         """Forget everything, and refuse what is on its way."""
         self._kept.forget()
-        self._unshare()
+        self._take_back()
 
     def lost(self) -> None:
         """Forget everything, for nobody tells what changes any more."""

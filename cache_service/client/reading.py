@@ -1,12 +1,9 @@
-"""The client's methods that read: what the near cache has just given out, or the long way.
-
-A hit there is so cheap that a function's call is a tenth of it. So the methods of a client are
-made rather than written, each with all that it needs at hand, and look for themselves.
-"""
+"""The client's methods that read: what the near cache has just given out, or the long way."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -17,7 +14,6 @@ from cache_service.client.reads import READS, Read
 from cache_service.client.remembered import Tokens
 from cache_service.client.watching import Watcher
 from chairside.cache.v1 import cache_service_pb2 as pb
-from service_kit.clock import elapsed
 from service_kit.wire import bytes_field
 
 __all__ = ["Reader"]
@@ -68,7 +64,9 @@ class Reader:
         self._joiner = joiner
         self._tokens = tokens
         self._timeout = timeout
-        self._reads = {read.request: self._made(read) for read in READS.values()}
+        self._reads = {
+            read.request: near.method(read, partial(self._ask, read)) for read in READS.values()
+        }
         for read in READS.values():
             setattr(self, read.field, self._reads[read.request])
 
@@ -78,21 +76,6 @@ class Reader:
         The methods above are the same with their types. KeyError: it is no read's request.
         """
         return self._reads[request.DESCRIPTOR.full_name](request, timeout)
-
-    def _made(self, read: Read) -> Reads[Any, Any]:
-        serialise, given_out, ask = read.serialise, self._near.shared[read.number], self._ask
-
-        async def method(request: Message, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
-            raw = serialise(request)
-            try:
-                shared = given_out[raw]
-            except KeyError:
-                return await ask(read, request, raw, timeout)
-            if shared.kept.there and elapsed() < shared.until:
-                return shared.answer
-            return await ask(read, request, raw, timeout)
-
-        return method
 
     async def _ask(self, read: Read, request: Any, raw: bytes, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
         found = self._near.get(read, raw)
