@@ -149,6 +149,7 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
             waited += _POLL
 
     near = NearResponses(reads, settings.response_bytes, runtime.clock, time.time)
+    runtime.metrics.count_late.append(near.count)
     runtime.metrics.add(partial(collect_cache, cache.lease, cache.memory, near, cache.watchers))
     servicer = make_servicer(
         cached=reads,

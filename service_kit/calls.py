@@ -95,7 +95,7 @@ class Calls:
         self.metrics = metrics
         self.access_log = access_log
         self._ended = access_log.add
-        metrics.count = access_log.count
+        metrics.count_late.append(access_log.count)
         self.default_deadline = default_deadline
         self.max_deadline = max_deadline
         self.max_open = max_open

@@ -95,8 +95,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.open_calls = 0
         self.open_watches = 0
-        self.count: Callable[[], None] = lambda: None
-        """Counts the calls that have ended; done before each scrape."""
+        self.count_late: list[Callable[[], None]] = []
+        """What counts that which is counted many at a time; done before each scrape."""
         self._counters: list[CallCounter] = []
         self.add(self._collect)
 
@@ -119,7 +119,8 @@ class Metrics:
         return self.render()
 
     def _collect(self) -> Iterable[Metric]:
-        self.count()
+        for count in self.count_late:
+            count()
         counters = self._counters
         yield CALLS.by(
             ((counter.service, counter.method, code), number)

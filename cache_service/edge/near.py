@@ -3,13 +3,18 @@
 A response that was composed of entries which memory keeps now is kept beside them, by the
 bytes of its request. To serve it again takes no more than to ask whether memory still keeps
 those very answers. So it needs no invalidation of its own, and is bounded by its size alone.
+
+What is served is counted many at a time, since that costs a call 3 % when it is done at once:
+nothing of what it needs is in the processor's caches then.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.memory import NearAnswer
@@ -29,12 +34,14 @@ _OVERHEAD = 1000
 """Bytes of the objects around a response and each of its parts; roughly."""
 _LARGEST_SHARE = 1 / 16
 """Of the limit: what takes more is not kept, since too much else would go for it."""
+_COUNTED_WITHIN = 0.1
 _FROM_CACHE = frozenset({Outcome.NEAR, Outcome.HIT, Outcome.MISS, Outcome.SHARED})
 """Answers that any read may be given again while memory keeps them."""
 _NOTES = NOTES[Outcome.NEAR]
 
 
-class Near(NamedTuple):
+@dataclass(slots=True)
+class Near:
     """A response that is kept, and the answers of memory that it was made of."""
 
     kind: Kind
@@ -50,11 +57,14 @@ class Near(NamedTuple):
     """What stands before its age, by how long that is."""
     tags: list[str]
     size: int
+    used: bool = True
+    """Whether it was served, or put, since it was last looked at to go."""
 
 
 class NearResponses:
-    """At most `limit` bytes of responses, those used least lately going first; 0 keeps none.
+    """At most `limit` bytes of responses; 0 keeps none.
 
+    Those go first that were put long ago and not served since they were last looked at to go.
     `time` gives seconds since the epoch, for ages; `clock` is the shop's time.
     """
 
@@ -66,6 +76,7 @@ class NearResponses:
         self._clock = clock
         self._time = time
         self._near: OrderedDict[bytes, Near] = OrderedDict()
+        self._served: list[Near] = []
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -82,13 +93,13 @@ class NearResponses:
         near = self._near.get(read)
         if near is None or (caller is not None and not caller.sees(near.organization_id)):
             return None
-        now, reads = self._time(), self._reads
-        if now >= near.until or not reads.keeps(near.kept):
+        now = self._time()
+        if now >= near.until or not self._reads.keeps(near.kept):
             self._discard(read)
             return None
-        self._near.move_to_end(read)
-        for query, key, answer in near.parts:
-            reads.served(query, near.organization_id, key, answer)
+        if not self._served:
+            self._count_soon()
+        self._served.append(near)
         age = serialised_age(near.filled_at, now)
         return near.body + near.heads[len(age)] + age, _NOTES
 
@@ -100,7 +111,10 @@ class NearResponses:
         near = self._near.get(read)
         if near is None or (caller is not None and not caller.sees(near.organization_id)):
             return None
-        return near if self._right(read, near, self._time()) else None
+        if self._time() >= near.until or not self._reads.keeps(near.kept):
+            self._discard(read)
+            return None
+        return near
 
     def find_all(self, reads: Iterable[bytes], caller: Caller | None = None) -> list[Near] | None:
         """Return the responses to all of the reads, or None; it counts nothing."""
@@ -111,17 +125,28 @@ class NearResponses:
                 return None
             if now >= near.until:
                 return None
-            self._near.move_to_end(read)
             found.append(near)
         # Asked once for all: each asking looks at the lease.
         return found if self._reads.keeps([one for near in found for one in near.kept]) else None
 
     def serve(self, near: Near) -> bytes:
-        """Count every entry of a response that was found just now, and return its bytes."""
-        for query, key, answer in near.parts:
-            self._reads.served(query, near.organization_id, key, answer)
+        """Return the bytes of a response that was found just now, to be counted soon."""
+        if not self._served:
+            self._count_soon()
+        self._served.append(near)
         age = serialised_age(near.filled_at, self._time())
         return near.body + near.heads[len(age)] + age
+
+    def count(self) -> None:
+        """Count every entry of what was served, in time for whoever asks for the counts."""
+        for near in self._served:
+            near.used = True
+            for query, key, answer in near.parts:
+                self._reads.served(query, near.organization_id, key, answer)
+        self._served.clear()
+
+    def _count_soon(self) -> None:
+        asyncio.get_running_loop().call_later(_COUNTED_WITHIN, self.count)
 
     def keep(self, kind: Kind, read: bytes, composed: Composed) -> None:
         """Keep a response for the next one, if memory keeps all that it was made of."""
@@ -145,7 +170,7 @@ class NearResponses:
         if size > self.limit * _LARGEST_SHARE:
             return
         self._discard(read)
-        self._near[read] = Near(
+        near = self._near[read] = Near(
             kind=kind,
             body=composed.body,
             until=until,
@@ -159,14 +184,17 @@ class NearResponses:
         )
         self.bytes += size
         while self.bytes > self.limit:
-            self._discard(next(iter(self._near)))
+            self._let_one_go()
+        near.used = False
 
-    def _right(self, read: bytes, near: Near, now: float) -> bool:
-        if now < near.until and self._reads.keeps(near.kept):
+    def _let_one_go(self) -> None:
+        """Forget the one put longest ago, or let it be the last in turn if it was used."""
+        read, near = next(iter(self._near.items()))
+        if near.used:
+            near.used = False
             self._near.move_to_end(read)
-            return True
-        self._discard(read)
-        return False
+        else:
+            self._discard(read)
 
     def _discard(self, read: bytes) -> None:
         near = self._near.pop(read, None)

@@ -62,5 +62,5 @@ def make_servicer(
         Invalidate=Invalidate(invalidator).invalidate,
         Warm=Warm(cached, declared, primary, clock).warm,
         Explain=explain.explain,
-        GetStats=Stats(counts, servers, time).get_stats,
+        GetStats=Stats(counts, near.count, servers, time).get_stats,
     )

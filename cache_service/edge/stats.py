@@ -16,10 +16,20 @@ __all__ = ["Stats"]
 
 
 class Stats:
-    """Answers GetStats. `time` gives seconds since the epoch."""
+    """Answers GetStats. `time` gives seconds since the epoch.
 
-    def __init__(self, counts: Counts, servers: Servers, time: Callable[[], float]) -> None:
+    `count_late` counts what is counted many at a time.
+    """
+
+    def __init__(
+        self,
+        counts: Counts,
+        count_late: Callable[[], None],
+        servers: Servers,
+        time: Callable[[], float],
+    ) -> None:
         self._counts = counts
+        self._count_late = count_late
         self._servers = servers
         self._time = time
         self._started = time()
@@ -31,6 +41,7 @@ class Stats:
         violations = Violations()
         organization_id = violations.optional_id("organization_id", request.organization_id)
         violations.raise_if_any()
+        self._count_late()
         counts = self._counts
         queries = counts.of_organization(organization_id) if organization_id else counts.queries
         response = cache_service_pb2.GetStatsResponse(
