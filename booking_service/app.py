@@ -44,12 +44,12 @@ _FAULTS = (SQLAlchemyError, OSError, ServiceError)
 
 async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> Application:
     """Build the service; what must be closed enters the stack, in the order of need."""
-    tracing = runtime.tracing
+    tracing, tls = runtime.tracing, settings.cache_tls
     client = await stack.enter_async_context(
         CacheClient(
             settings.cache_target,
             near_bytes=settings.near_bytes,
-            tls=settings.cache_tls,
+            tls=tls,
             token="" if settings.cache_token is None else settings.cache_token.get_secret_value(),
             metadata=forwarded if tracing is None else tracing.headers,
         )
@@ -99,7 +99,8 @@ async def build(settings: Settings, stack: AsyncExitStack, runtime: Runtime) -> 
         await until_migrated(revision, structlog.get_logger("booking_service.app"))
 
     servicer = BookingServicer(mutations, Reads(units, tokens, runtime.clock), client)
-    return Application([(SERVICE, servicer)], ready, RIGHTS)
+    files = () if tls is None else (tls,)
+    return Application([(SERVICE, servicer)], ready, RIGHTS, files=files)
 
 
 def _collect(mutations: Mutations, cleaner: OutboxCleaner, client: CacheClient) -> Iterable[Metric]:

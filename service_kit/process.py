@@ -38,6 +38,7 @@ from service_kit.metrics import Metrics, collect_process
 from service_kit.rpc import register
 from service_kit.settings import ProcessSettings, SettingsError, describe
 from service_kit.starting import StartError, before, open_callers, open_metrics, stop_signal
+from service_kit.tls import TlsFiles
 from service_kit.tracing import open_tracing
 
 if TYPE_CHECKING:
@@ -71,13 +72,15 @@ class Application:
 
     `ready` is awaited after the port is open and before health says SERVING. `rights` has
     what each method takes, and `itemised` those that judge their requests themselves; they
-    are needed where callers are told apart.
+    are needed where callers are told apart. `files` are what it reads anew besides those that
+    the process listens with.
     """
 
     services: Sequence[tuple[ServiceDescriptor, object]]
     ready: Callable[[], Awaitable[None]] | None = None
     rights: Mapping[str, Right] = field(default_factory=dict)
     itemised: Collection[str] = ()
+    files: Sequence[TlsFiles] = ()
 
 
 Build = Callable[[AsyncExitStack, Runtime], Awaitable[Application]]
@@ -127,7 +130,7 @@ async def serve(
         server, state = _make_server(application, settings, calls, access, shared=line is not None)
         files = settings.tls_files
         address = listen(server, settings, files)
-        renewed = [one for one in (files, callers) if one is not None]
+        renewed = [one for one in (files, callers, *application.files) if one is not None]
         metrics.add(lambda: [FILES_REFUSED.of(sum(one.refused for one in renewed))])
         await server.start()
         try:

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,32 @@ async def test_certificates_of_all_sides_replaced_while_calls_run(secured: Secur
         while calls < before + 20:  # noqa: ASYNC110 - of whichever task
             await asyncio.sleep(0.01)
         done.set()
+
+
+@pytest.mark.parametrize("name", ["cache", "booking_server", "booking"])
+async def test_files_that_cannot_be_used_are_counted_until_they_can(
+    secured: Secured, name: str
+) -> None:
+    """Those of both ports, and those that the booking service calls with; no call fails."""
+    process = secured.cache if name == "cache" else secured.booking
+    method = BOOKING.methods_by_name["SearchAvailability"]
+
+    async def counts(number: int) -> bool:
+        for one in (secured.cache, secured.booking):  # looked at for new connections, and calls
+            async with one.channel() as channel:
+                await channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20)
+        request = next(samples(method, secured.mine))
+        request.barber_ids.append(int(secured.mine["barber"]))
+        await secured.ask(method, request, "all")
+        return f"\nchairside_files_refused {number}.0\n" in await scrape(process)
+
+    assert await counts(0)
+    secured.issued[name].certificate.write_bytes(b"rubbish")
+    await eventually(partial(counts, 1), seconds=20)
+    names = () if name == "booking" else ("127.0.0.1",)
+    directory = secured.issued[name].key.parent
+    await asyncio.to_thread(issue, secured.authority, directory, *names, common_name=name)
+    await eventually(partial(counts, 0), seconds=20)
 
 
 async def test_no_secret_is_told_anywhere(secured: Secured) -> None:
