@@ -13,8 +13,11 @@ class Answered(asyncio.Future[Any], Coroutine[Any, Any, Any]):
     """An answer that may be awaited any number of times, by many; it never waits.
 
     To await a done future costs half of what a coroutine does, which is a sixth of a near
-    hit. It is a coroutine, too, since some take nothing else, as `asyncio.create_task`.
+    hit. To asyncio it is a coroutine and nothing else, as what another read returns: tasks are
+    made of it, by `create_task` as by `ensure_future`.
     """
+
+    _asyncio_future_blocking = None  # type: ignore[assignment]  # which says that it is no future
 
     def __init__(self, answer: Any) -> None:  # noqa: ANN401 - any read's response
         super().__init__()

@@ -93,11 +93,12 @@ class Near:
         return len(self._kept)
 
     def method(
-        self, read: Read, ask: Callable[[Any, bytes, float | None], Coroutine[Any, Any, Any]]
+        self, read: Read, ask: Callable[[bytes, float | None], Coroutine[Any, Any, Any]]
     ) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Make a method of `request` and `timeout`, which answers what was just given out here.
 
-        Whatever else is for `ask`, which is given the request's bytes, too.
+        Whatever else is for `ask`, with the request's bytes: what is asked is what the request
+        was at the call, whatever becomes of it until the coroutine begins.
         """
         serialise, given, clock = read.serialise, self._given[read.field], self._clock
 
@@ -108,7 +109,7 @@ class Near:
                     return given[raw]
                 except KeyError:
                     pass
-            return ask(request, raw, timeout)
+            return ask(raw, timeout)
 
         return method
 
@@ -176,7 +177,10 @@ class Near:
         )
 
     def told(self, organization_id: int, tags: Sequence[str]) -> None:
-        """Forget all that depends on the tags, and refuse what is on its way."""
+        """Forget all that depends on the tags, and refuse what is on its way.
+
+        What had to go for others may be given out for the rest of its hundredth of a second.
+        """
         before = len(self._kept)
         self._kept.drop(organization_id, tags)
         if len(self._kept) < before:

@@ -77,11 +77,11 @@ class Reader:
         """
         return self._reads[request.DESCRIPTOR.full_name](request, timeout)
 
-    async def _ask(self, read: Read, request: Any, raw: bytes, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
+    async def _ask(self, read: Read, raw: bytes, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
         found = self._near.get(read, raw)
         if found is not None:
             return found
-        asked = None
+        request, asked = read.asked(raw), None
         if request.HasField("consistency"):
             keep = self._near.allows(request.consistency)
             if keep:

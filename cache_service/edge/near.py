@@ -35,6 +35,9 @@ _OVERHEAD = 1000
 _LARGEST_SHARE = 1 / 16
 """Of the limit: what takes more is not kept, since too much else would go for it."""
 _COUNTED_WITHIN = 0.1
+"""Seconds."""
+_MANY = 16
+"""More entries than these are counted at once: what is put off must not hold up other calls."""
 _FROM_CACHE = frozenset({Outcome.NEAR, Outcome.HIT, Outcome.MISS, Outcome.SHARED})
 """Answers that any read may be given again while memory keeps them."""
 _NOTES = NOTES[Outcome.NEAR]
@@ -58,7 +61,7 @@ class Near:
     tags: list[str]
     size: int
     used: bool = True
-    """Whether it was served, or put, since it was last looked at to go."""
+    """Whether it was counted as served since it was put, or last looked at to go."""
 
 
 class NearResponses:
@@ -97,9 +100,9 @@ class NearResponses:
         if now >= near.until or not self._reads.keeps(near.kept):
             self._discard(read)
             return None
-        if not self._served:
-            self._count_soon()
         self._served.append(near)
+        if len(self._served) == 1 or len(near.parts) > _MANY:
+            self._count_soon(near)
         age = serialised_age(near.filled_at, now)
         return near.body + near.heads[len(age)] + age, _NOTES
 
@@ -131,22 +134,25 @@ class NearResponses:
 
     def serve(self, near: Near) -> bytes:
         """Return the bytes of a response that was found just now, to be counted soon."""
-        if not self._served:
-            self._count_soon()
         self._served.append(near)
+        if len(self._served) == 1 or len(near.parts) > _MANY:
+            self._count_soon(near)
         age = serialised_age(near.filled_at, self._time())
         return near.body + near.heads[len(age)] + age
 
     def count(self) -> None:
         """Count every entry of what was served, in time for whoever asks for the counts."""
-        for near in self._served:
+        served, self._served = self._served, []
+        for near in served:
             near.used = True
             for query, key, answer in near.parts:
                 self._reads.served(query, near.organization_id, key, answer)
-        self._served.clear()
 
-    def _count_soon(self) -> None:
-        asyncio.get_running_loop().call_later(_COUNTED_WITHIN, self.count)
+    def _count_soon(self, near: Near) -> None:
+        if len(near.parts) > _MANY:
+            self.count()
+        else:
+            asyncio.get_running_loop().call_later(_COUNTED_WITHIN, self.count)
 
     def keep(self, kind: Kind, read: bytes, composed: Composed) -> None:
         """Keep a response for the next one, if memory keeps all that it was made of."""
@@ -183,6 +189,8 @@ class NearResponses:
             size=size,
         )
         self.bytes += size
+        if self.bytes > self.limit:
+            self.count()  # which says what is used
         while self.bytes > self.limit:
             self._let_one_go()
         near.used = False

@@ -32,6 +32,13 @@ async def _first_done(one: Answered) -> Any:
     return {task.result() for task in done}.pop()
 
 
+async def _ensured(one: Answered) -> Any:
+    task = asyncio.ensure_future(one)
+    task.set_name("a task of our own, though it is done")
+    done, _ = await asyncio.wait([task])
+    return done.pop().result()
+
+
 async def _within(one: Answered) -> Any:
     async with asyncio.timeout(1):
         return await asyncio.wait_for(one, 1)
@@ -43,7 +50,9 @@ async def _other_thread(one: Answered) -> Any:
     return await asyncio.to_thread(asked.result)
 
 
-@pytest.mark.parametrize("way", [_task, _group, _gathered, _first_done, _within, _other_thread])
+@pytest.mark.parametrize(
+    "way", [_task, _group, _gathered, _first_done, _ensured, _within, _other_thread]
+)
 async def test_every_way_to_await_a_coroutine_gives_the_answer(
     way: Callable[[Answered], Coroutine[Any, Any, Any]],
 ) -> None:

@@ -120,6 +120,26 @@ async def test_a_change_told_while_the_reply_is_on_its_way_keeps_it_out() -> Non
         assert source(await client.get_availability(other)) == "NEAR"
 
 
+async def test_a_read_is_of_its_request_as_it_was_at_the_call() -> None:
+    """One message used again for another read changes nothing of the first, which begins later."""
+    fake = FakeCache()
+    async with watching(fake) as (client, stream):
+        request = ask(3)
+        exact = asyncio.create_task(client.get_availability(request))
+        request.consistency.max_staleness.seconds = 30
+        allowing = asyncio.create_task(client.get_availability(request))
+        request.organization_id = 2
+        await asyncio.gather(exact, allowing)
+        assert source(await client.get_availability(ask(3, staleness=30))) == "NEAR"
+        assert source(await client.get_availability(ask(3))) == "REDIS"
+        stream.tell("day")
+
+        async def dropped() -> bool:
+            return client.near_entries == 0
+
+        await eventually(dropped)
+
+
 async def test_errors_are_never_kept() -> None:
     """Each caller of one gets the error of the moment, and the first answer after it enters."""
     fake = FakeCache()

@@ -28,6 +28,7 @@ class Reads:
     def __init__(self) -> None:
         self.kept: dict[int, Kept[NearAnswer]] = {}
         self.counted: list[int] = []
+        self.fault: Exception | None = None
 
     def near(self, organization_id: int, _key: str) -> Kept[NearAnswer] | None:
         """Find what memory keeps."""
@@ -39,22 +40,25 @@ class Reads:
 
     def served(self, _query: Any, organization_id: int, _key: str, _answer: Answer) -> None:
         """Count one."""
+        if self.fault is not None:
+            raise self.fault
         self.counted.append(organization_id)
 
 
 class House:
     """Responses of one entry each, to reads of an organization each."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LIMIT) -> None:
         self.reads = Reads()
-        self.near = NearResponses(self.reads, LIMIT, SystemClock(), lambda: 0.0)  # type: ignore[arg-type]
+        self.near = NearResponses(self.reads, limit, SystemClock(), lambda: 0.0)  # type: ignore[arg-type]
 
-    def put(self, *organizations: int) -> None:
+    def put(self, *organizations: int, entries: int = 1) -> None:
         """Keep the responses to reads that were just composed of what memory keeps."""
         for one in organizations:
             near = NearAnswer(Era("1", "1", "1"), ANSWER._replace(outcome=Outcome.NEAR), ALWAYS)
             self.reads.kept[one] = Kept(near, one, (), 0)
-            composed = Composed(b"", [Part(shop_settings, ShopArguments(one), ANSWER)], ALWAYS)
+            parts = [Part(shop_settings, ShopArguments(one), ANSWER)] * entries
+            composed = Composed(b"", parts, ALWAYS)
             self.near.keep(KIND, bytes_field(KIND.number, _raw(one)), composed)
 
     def get(self, *organizations: int) -> list[bool]:
@@ -93,7 +97,6 @@ async def test_what_is_asked_for_stays(house: House) -> None:
     for one in range(2, 101):
         house.put(one)
         assert house.get(1) == [True]
-        house.near.count()
     house.put(*range(101, 101 + 2 * FIT))
     assert house.get(1) == [False]
 
@@ -102,7 +105,6 @@ async def test_a_newcomer_stays_when_all_were_asked_for(house: House) -> None:
     """Another goes, the one put first."""
     house.put(*range(1, FIT + 1))
     assert all(house.get(*range(1, FIT + 1)))
-    house.near.count()
     house.put(FIT + 1)
     assert house.get(1, 2, FIT + 1) == [False, True, True]
 
@@ -137,3 +139,27 @@ async def test_what_is_served_is_counted_soon_though_nobody_asks(house: House) -
             return len(house.reads.counted) == times
 
         await eventually(counted)
+
+
+async def test_a_response_of_many_entries_is_counted_at_once() -> None:
+    """And all that waited: many of it would hold up the calls of that moment."""
+    house = House(limit=1_000_000)
+    house.put(1, entries=16)
+    house.put(2, entries=17)
+    house.get(1)
+    assert house.reads.counted == []
+    house.get(2)
+    assert house.reads.counted == [1] * 16 + [2] * 17
+
+
+async def test_a_fault_in_counting_loses_no_more_than_what_was_to_be_counted(house: House) -> None:
+    """What comes afterwards is counted as ever."""
+    house.put(1, 2)
+    house.get(1)
+    house.reads.fault = ValueError("of an auditor, say")
+    with pytest.raises(ValueError, match="auditor"):
+        house.near.count()
+    house.reads.fault = None
+    house.get(2)
+    house.near.count()
+    assert house.reads.counted == [2]
