@@ -161,14 +161,13 @@ class CacheClient(Reader):
         """Read what the process that answers has counted since it started."""
         return self._call("GetStats", request, pb.GetStatsResponse, timeout)
 
-    async def _call(
-        self,
-        method: str,
-        request: Message,
-        response: type[_Response],
-        timeout: float | None,  # noqa: ASYNC109
-    ) -> _Response:
-        seconds = self._timeout if timeout is None else timeout
-        return response.FromString(
-            await self._calls.call(method, request.SerializeToString(), seconds)
-        )
+    def _call(
+        self, method: str, request: Message, response: type[_Response], timeout: float | None
+    ) -> Coroutine[Any, Any, _Response]:
+        """Call with the request as it is now."""
+        raw, seconds = request.SerializeToString(), self._timeout if timeout is None else timeout
+
+        async def answer() -> _Response:
+            return response.FromString(await self._calls.call(method, raw, seconds))
+
+        return answer()
