@@ -38,7 +38,8 @@ class Lease:
 
     def learn(self, standing: Standing) -> None:
         """Take in what was seen to be in force. It gives no lease, and may end one."""
-        self.known = standing.era
+        if standing.era != self.known:
+            self.known = standing.era  # else the same object: each hit compares it with its own
         self.known_at = self._clock()
         if self._held != self.known:
             self.end()
