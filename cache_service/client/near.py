@@ -93,12 +93,11 @@ class Near:
         return len(self._kept)
 
     def method(
-        self, read: Read, ask: Callable[[bytes, float | None], Coroutine[Any, Any, Any]]
+        self, read: Read, ask: Callable[[Any, bytes, float | None], Coroutine[Any, Any, Any]]
     ) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Make a method of `request` and `timeout`, which answers what was just given out here.
 
-        Whatever else is for `ask`, with the request's bytes: what is asked is what the request
-        was at the call, whatever becomes of it until the coroutine begins.
+        Whatever else is for `ask`, which is given the request's bytes, too.
         """
         serialise, given, clock = read.serialise, self._given[read.field], self._clock
 
@@ -109,7 +108,7 @@ class Near:
                     return given[raw]
                 except KeyError:
                     pass
-            return ask(raw, timeout)
+            return ask(request, raw, timeout)
 
         return method
 

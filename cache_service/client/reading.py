@@ -77,19 +77,31 @@ class Reader:
         """
         return self._reads[request.DESCRIPTOR.full_name](request, timeout)
 
-    async def _ask(self, read: Read, raw: bytes, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - of any read
-        found = self._near.get(read, raw)
-        if found is not None:
-            return found
-        request, asked = read.asked(raw), None
-        if request.HasField("consistency"):
-            keep = self._near.allows(request.consistency)
-            if keep:
-                self._watcher.start()
-                asked = self._near.asks(read, request.organization_id, raw, keep)
+    def _ask(
+        self,
+        read: Read,
+        request: Any,  # noqa: ANN401 - of any read
+        raw: bytes,
+        timeout: float | None,
+    ) -> Coroutine[Any, Any, Any]:
+        # All that the request says is taken now: its caller may use it for another read before
+        # the coroutine begins.
+        keep = self._near.allows(request.consistency) if request.HasField("consistency") else 0.0
         if self._tokens:
             raw += self._demanded(read, request)
         seconds = self._timeout if timeout is None else timeout
+        return self._answer(read, request.organization_id, raw, keep, seconds)
+
+    async def _answer(
+        self, read: Read, organization_id: int, raw: bytes, keep: float, seconds: float
+    ) -> Any:  # noqa: ANN401 - of any read
+        asked = None
+        if keep:
+            found = self._near.get(read, raw)
+            if found is not None:
+                return found
+            self._watcher.start()
+            asked = self._near.asks(read, organization_id, raw, keep)
         return await self._joiner.add(read, raw, seconds, asked)
 
     def _demanded(self, read: Read, request: Any) -> bytes:  # noqa: ANN401 - as above

@@ -18,9 +18,9 @@ class Read:
     """A method that reads: its `name`, its `request`'s type, and its field in a batch.
 
     `mark` tells it apart in keys, `consistency` is the number of the request's field of
-    that name, `cache_info` of the response's; `serialise` makes the bytes of a request, `asked`
-    the request of its bytes, `parse` the response of its bytes. `slow` ones are kept out of the
-    batches of the others: a report that is not cached takes a hundred times as long.
+    that name, `cache_info` of the response's; `serialise` makes the bytes of a request,
+    `parse` the response of its bytes. `slow` ones are kept out of the batches of the others:
+    a report that is not cached takes a hundred times as long.
     """
 
     name: str
@@ -31,7 +31,6 @@ class Read:
     consistency: int
     cache_info: int
     serialise: Callable[[Any], bytes]
-    asked: Callable[[bytes], Any]
     parse: Callable[[bytes], Any]
     slow: bool
 
@@ -52,7 +51,6 @@ def _reads() -> Mapping[str, Read]:
                 cache_info=method.output_type.fields_by_name["cache_info"].number,
                 # Looked up once: a message looks among its fields first, for a third more.
                 serialise=GetMessageClass(method.input_type).SerializeToString,
-                asked=GetMessageClass(method.input_type).FromString,
                 parse=GetMessageClass(method.output_type).FromString,
                 slow=field.name == "get_analytics",
             )

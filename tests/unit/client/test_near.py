@@ -36,7 +36,7 @@ class House:
         """Send the read and get its answer at once."""
         self.near.put(self.asks(request), slots_of(request.service_id, **info), TAGS, process)
 
-    async def ask(self, raw: bytes, _timeout: float | None) -> Any:
+    async def ask(self, _request: Any, raw: bytes, _timeout: float | None) -> Any:
         """Look for what was not given out just now."""
         return self.near.get(READ, raw)
 
