@@ -1,8 +1,9 @@
 """Throughput by the number of workers on one port: what the second one adds.
 
-Hits in memory, driven over so many connections that the kernel spreads them evenly. A
-worker needs a core, and so does the driver. Where there are no more cores than workers,
-each worker is given less than one by the kernel, so that what they leave is free.
+Hits in memory, driven over so many connections that the kernel spreads them about evenly, for
+as long as all workers are busy. A worker needs a core, and so does the driver. Where there are
+no more cores than workers, each worker is given less than one by the kernel, so that what they
+leave is free.
 """
 
 import statistics
@@ -69,7 +70,7 @@ class _Side:
         if (hits := self._near() - near) < calls * _HITS:
             what = f"{self.workers} workers: of {calls:,} calls {hits:,} were hits in memory"
             raise WorkersError(what)
-        self.rates.append(made.rate)
+        self.rates.append(made.steady)
         self.cpu.append(spent / calls * 1e6)
 
     async def warm(self, message: bytes, calls: int) -> None:
@@ -150,8 +151,10 @@ def _section(sides: Sequence[_Side], cores: list[int], rounds: int, calls: int) 
             "GetAvailability of one barber and day, a hit in the memory of whichever worker\n"
             f"answers, over {_CONNECTIONS} connections with {_STREAMS} calls each: {rounds} rounds "
             f"of {calls:,} calls for\n"
-            f"each, in turn. Of {len(cores) or 1} cores the workers have as many as they are; "
-            f"h2load, Valkey and\nPostgres run on core {', '.join(map(str, cores[:-1] or cores))}: "
+            "each, in turn. The rate is of the first four fifths: the kernel gives one worker\n"
+            f"more connections, which end later. Of {len(cores) or 1} cores the workers have "
+            "as many as they are;\n"
+            f"h2load, Valkey and Postgres run on core {', '.join(map(str, cores[:-1] or cores))}: "
             f"the driver {driver}."
         ),
         columns=("Workers", "On cores", "Calls a second", "Of one", "CPU of a call"),
