@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -71,16 +71,14 @@ class Secured:
         channel = self.channel(service)
         metadata = [("authorization", f"Bearer {TOKENS[caller]}")] if caller else None
         path, raw = f"/{service.full_name}/{method.name}", request.SerializeToString()
-        if not method.server_streaming:
-            answer = await channel.unary_unary(path)(raw, metadata=metadata, timeout=20)
-        else:
-            call: Any = (
-                channel.stream_stream(path)(iter([raw]), metadata=metadata, timeout=20)
-                if method.client_streaming
-                else channel.unary_stream(path)(raw, metadata=metadata, timeout=20)
-            )
+        if method.client_streaming:
+            answer = await _exchanged(partial(channel.stream_stream(path), metadata=metadata), raw)
+        elif method.server_streaming:
+            call: Any = channel.unary_stream(path)(raw, metadata=metadata, timeout=20)
             answer = await call.read()
             call.cancel()
+        else:
+            answer = await channel.unary_unary(path)(raw, metadata=metadata, timeout=20)
         self.answered.append(answer)
         return bytes(answer)
 
@@ -116,6 +114,24 @@ class Secured:
                 known[key] = reduce(dict.__getitem__, path.split("."), told)
         # One that is neither over nor cancelled.
         return {**known, "first": known["late"], "appointment": known["late"]}
+
+
+async def _exchanged(open_: Callable[..., Any], raw: bytes) -> bytes:
+    """Return the first answer of a stream to one message.
+
+    A refusal that meets the message on its way is gRPC's own INTERNAL error: then again.
+    """
+    for again in (True, True, False):
+        call = open_(iter([raw]), timeout=20)
+        try:
+            answer: bytes = await call.read()
+        except grpc.aio.AioRpcError as error:
+            if not (again and error.details() == "Internal error from Core"):
+                raise
+        else:
+            call.cancel()
+            return answer
+    raise AssertionError
 
 
 def content_of(content: Any) -> Any:
