@@ -11,6 +11,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
+from cache_service.coherence.second_chance import next_to_go
+
 __all__ = ["Kept", "Tagged"]
 
 _MARKS_KEPT = 10_000
@@ -49,8 +51,7 @@ class Kept(Generic[_Value]):
 class Tagged(Generic[_Key, _Value]):
     """At most `limit` bytes of values; 0 keeps none.
 
-    Those go first that were put long ago and not used since they were last looked at to go
-    ("second chance"): to note a use costs a hit nothing then.
+    Those go first that were put long ago and not used since they were last looked at to go.
     """
 
     def __init__(self, limit: int) -> None:
@@ -107,7 +108,7 @@ class Tagged(Generic[_Key, _Value]):
                 self.bytes += _NEW_TAG_OVERHEAD
             keys.add(key)
         while self.bytes > self._limit:
-            self._let_one_go()
+            self.discard(next_to_go(self._kept))
         kept.used = False
 
     def drop(self, organization_id: int, tags: Iterable[str]) -> None:
@@ -148,13 +149,3 @@ class Tagged(Generic[_Key, _Value]):
             if not keys:
                 del self._by_tag[of_tag]
                 self.bytes -= _NEW_TAG_OVERHEAD
-
-    def _let_one_go(self) -> None:
-        """Forget the one put longest ago, or let it be the last in turn if it was used."""
-        key = next(iter(self._kept))
-        kept = self._kept[key]
-        if kept.used:
-            kept.used = False
-            self._kept.move_to_end(key)
-        else:
-            self.discard(key)

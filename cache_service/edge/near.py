@@ -19,6 +19,7 @@ from typing import Any
 from cache_service.cached_reads import CachedReads
 from cache_service.coherence.memory import NearAnswer
 from cache_service.coherence.outcome import Answer, Outcome
+from cache_service.coherence.second_chance import next_to_go
 from cache_service.coherence.tagged import Kept
 from cache_service.edge.composed import Composed
 from cache_service.edge.freshness import NOTES, cached_heads, serialised_age
@@ -192,17 +193,8 @@ class NearResponses:
         if self.bytes > self.limit:
             self.count()  # which says what is used
         while self.bytes > self.limit:
-            self._let_one_go()
+            self._discard(next_to_go(self._near))
         near.used = False
-
-    def _let_one_go(self) -> None:
-        """Forget the one put longest ago, or let it be the last in turn if it was used."""
-        read, near = next(iter(self._near.items()))
-        if near.used:
-            near.used = False
-            self._near.move_to_end(read)
-        else:
-            self._discard(read)
 
     def _discard(self, read: bytes) -> None:
         near = self._near.pop(read, None)
