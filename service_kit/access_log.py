@@ -81,7 +81,9 @@ class AccessLog:
         Above 50,000 lines that are not yet written, further ones are dropped and counted.
         """
         since_1970 = time.time() - time.perf_counter()
-        for counter, code, began, ended, metadata, notes in self._ended:
+        calls = self._ended.copy()
+        self._ended.clear()  # first, so that one that cannot be counted is not met again
+        for counter, code, began, ended, metadata, notes in calls:
             counter.count(code, ended - began)
             if self._stream is None:
                 continue
@@ -90,7 +92,6 @@ class AccessLog:
                 continue
             told = counter.path, code, ended - began, *_passed_on(metadata), notes
             self._lines.append((since_1970 + ended, *told))
-        self._ended.clear()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="access log")
