@@ -23,7 +23,8 @@ from rich.console import Console
 from booking_service.importing.commands import generate
 from booking_service.importing.generator import GeneratorOptions
 from devstack import databases
-from devstack.children import Child, free_port
+from devstack.children import Child
+from devstack.ports import free_port
 from devstack.postgres import PostgresServer
 from devstack.services import ServiceProcess, environment
 from devstack.valkey import ValkeyServer

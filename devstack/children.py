@@ -9,14 +9,13 @@ import asyncio
 import ctypes
 import os
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Child", "ChildError", "free_port"]
+__all__ = ["Child", "ChildError"]
 
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.02
@@ -24,13 +23,6 @@ _POLL_SECONDS = 0.02
 
 class ChildError(Exception):
     """Say which child failed, and its last log lines."""
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Child:

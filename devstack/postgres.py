@@ -12,7 +12,8 @@ from pathlib import Path
 import asyncpg
 
 from devstack import binaries
-from devstack.children import Child, ChildError, free_port
+from devstack.children import Child, ChildError
+from devstack.ports import free_port
 
 __all__ = ["PostgresServer"]
 

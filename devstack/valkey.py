@@ -5,7 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from devstack import binaries
-from devstack.children import Child, free_port
+from devstack.children import Child
+from devstack.ports import free_port
 
 __all__ = ["ValkeyServer"]
 

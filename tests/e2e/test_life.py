@@ -18,7 +18,7 @@ from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from chairside.cache.v1 import cache_service_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.services import ServiceProcess
 from service_kit.values import from_timestamp, to_date
 from tests.conftest import NewSystem

@@ -12,7 +12,7 @@ from rich.console import Console
 from cache_service.commands.scraped import scrape
 from cache_service.commands.tools import CommandError
 from cache_service.commands.top import run_top, show_once
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.services import environment
 from tests.e2e.programs import Ran, grpcurl, run
 from tests.support.stack import System

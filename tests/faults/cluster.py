@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import asyncpg
 
 from devstack import databases
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.postgres import PostgresServer
 from devstack.services import ServiceProcess
 from tests.faults.proxy import Proxy

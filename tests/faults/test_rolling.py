@@ -18,7 +18,8 @@ import pytest
 from cache_service.client.calling import Calls, pause
 from cache_service.client.link import Link
 from cache_service.invalidation.rules import RULES_VERSION
-from devstack.children import Child, free_port
+from devstack.children import Child
+from devstack.ports import free_port
 from devstack.services import ServiceProcess, environment
 from devstack.valkey import ValkeyServer
 from service_kit.clock import elapsed

@@ -19,7 +19,7 @@ from cache_service.commands.check import problems_of as problems_of_cache
 from cache_service.database import Primary
 from cache_service.invalidation.rules import RULES_VERSION
 from cache_service.settings import Settings as CacheSettings
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.services import environment
 from service_kit.clock import SystemClock
 from service_kit.errors import Unavailable

@@ -9,7 +9,7 @@ import redis.asyncio
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
 
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.valkey import ValkeyServer
 from tests.support.waiting import eventually
 

@@ -11,7 +11,8 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from devstack import binaries
-from devstack.children import Child, free_port
+from devstack.children import Child
+from devstack.ports import free_port
 from devstack.valkey import ValkeyServer
 from tests.support.waiting import eventually
 

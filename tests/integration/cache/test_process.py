@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cache_service.__main__ import cli
 from chairside.cache.v1 import cache_service_pb2 as pb
 from chairside.cache.v1 import types_pb2
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.services import ServiceProcess, environment
 from devstack.valkey import ValkeyServer
 from service_kit.values import to_date

@@ -12,7 +12,7 @@ from cache_service.coherence.peers import Publication
 from cache_service.coherence.ports import Filled, StoreUnavailableError
 from cache_service.stores.redis.identity import slot_of
 from cache_service.stores.redis.scan import entry_keys
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.valkey import ValkeyServer
 from tests.integration.cache.stores import ORGANIZATION, TAGS, Opened, open_store
 from tests.support.valkey_cluster import PRIMARIES, ValkeyCluster

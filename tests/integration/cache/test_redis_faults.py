@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cache_service.coherence.ports import StoreUnavailableError
-from devstack.children import free_port
+from devstack.ports import free_port
 from devstack.valkey import ValkeyServer
 from tests.integration.cache.stores import ORGANIZATION, TAGS, TIMEOUT, Opened, open_store
 from tests.support.waiting import eventually

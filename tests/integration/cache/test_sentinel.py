@@ -13,7 +13,7 @@ from cache_service.coherence.ports import StoreUnavailableError
 from cache_service.stores.redis.address import Fixed, Tls
 from cache_service.stores.redis.sentinel import locate_by
 from chairside.cache.v1 import cache_service_pb2 as pb
-from devstack.children import free_port
+from devstack.ports import free_port
 from tests.integration.cache.running import source, start_cache, starts
 from tests.integration.cache.shops import open_shop
 from tests.support.certificates import issue

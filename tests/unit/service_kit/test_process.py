@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from devstack.children import free_port
+from devstack.ports import free_port
 from service_kit import process
 from service_kit.process import Application, Runtime, StartError
 from service_kit.settings import ProcessSettings
