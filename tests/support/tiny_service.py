@@ -1,7 +1,8 @@
 """`python -m tests.support.tiny_service FAULT serve`: a service without stores, for its life.
 
 FAULT says what is wrong with each process that serves: `none`; `refuses`, as wrong
-settings do; `crashes` while it starts; `crashes later`; `never ends` when it is told to.
+settings do; `crashes` while it starts; `starts slowly`; `crashes later`, once it has said that it
+serves; `never ends` when it is told to.
 """
 
 import asyncio
@@ -44,9 +45,14 @@ async def build(
     if fault == "never ends":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, int)
-    if fault == "crashes later":
-        asyncio.get_running_loop().call_later(1, os._exit, 8)
-    return Application([(SERVICE, object())])
+
+    async def ready() -> None:
+        if fault == "starts slowly":
+            await asyncio.sleep(30)
+        if fault == "crashes later":
+            asyncio.get_running_loop().call_later(1, os._exit, 8)
+
+    return Application([(SERVICE, object())], ready)
 
 
 async def problems_of(_settings: Settings) -> list[str]:

@@ -23,6 +23,7 @@ from devstack.valkey import ValkeyServer
 from service_kit.values import to_date
 from tests.integration.cache.running import CLOCK, Cache, refused, source, start_cache, starts
 from tests.integration.cache.shops import Shop
+from tests.support.grpc_log import without_grpcs_own
 from tests.support.grpc_server import details_of
 from tests.support.stack import ROLE_PASSWORD, Database
 from tests.support.waiting import eventually
@@ -249,8 +250,7 @@ async def _serve(variables: dict[str, str]) -> tuple[int, list[str]]:
         timeout=60,
         check=False,
     )
-    complaints = [line for line in found.stderr.splitlines() if not line.startswith("I1")]
-    return found.returncode, complaints
+    return found.returncode, without_grpcs_own(found.stderr)
 
 
 async def test_an_unknown_setting_ends_the_process(cache: Cache) -> None:
