@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial, reduce
@@ -27,6 +27,7 @@ from tests.support.certificates import Issued, issue
 from tests.support.contract import BOOKING, CACHE
 from tests.support.grpc_server import details_of
 from tests.support.stack import Database
+from tests.support.streams import first_answer
 from tests.support.tls_proxy import tls_before
 
 __all__ = ["MARK", "SECRETS", "Outcome", "Secured", "start_secured"]
@@ -72,7 +73,8 @@ class Secured:
         metadata = [("authorization", f"Bearer {TOKENS[caller]}")] if caller else None
         path, raw = f"/{service.full_name}/{method.name}", request.SerializeToString()
         if method.client_streaming:
-            answer = await _exchanged(partial(channel.stream_stream(path), metadata=metadata), raw)
+            exchange = partial(channel.stream_stream(path), metadata=metadata)
+            answer = await first_answer(exchange, raw)
         elif method.server_streaming:
             call: Any = channel.unary_stream(path)(raw, metadata=metadata, timeout=20)
             answer = await call.read()
@@ -114,24 +116,6 @@ class Secured:
                 known[key] = reduce(dict.__getitem__, path.split("."), told)
         # One that is neither over nor cancelled.
         return {**known, "first": known["late"], "appointment": known["late"]}
-
-
-async def _exchanged(open_: Callable[..., Any], raw: bytes) -> bytes:
-    """Return the first answer of a stream to one message.
-
-    A refusal that meets the message on its way is gRPC's own INTERNAL error: then again.
-    """
-    for again in (True, True, False):
-        call = open_(iter([raw]), timeout=20)
-        try:
-            answer: bytes = await call.read()
-        except grpc.aio.AioRpcError as error:
-            if not (again and error.details() == "Internal error from Core"):
-                raise
-        else:
-            call.cancel()
-            return answer
-    raise AssertionError
 
 
 def content_of(content: Any) -> Any:

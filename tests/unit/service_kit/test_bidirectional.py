@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from service_kit import calls
 from tests.support.grpc_server import SERVICE, details_of, serve_here
+from tests.support.streams import first_answer
 from tests.support.waiting import eventually
 
 SECRET = "postgresql://chairside:hunter2@db/chairside"  # noqa: S105 - bait
@@ -78,7 +79,7 @@ async def test_it_has_no_deadline_but_the_callers_and_a_place_among_the_open_cal
         await call.write(b"\x08\x01")
         assert await call.read() == b"\x08\x01"
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await served.channel.stream_stream(PATH)(iter([b""])).read()
+            await first_answer(served.channel.stream_stream(PATH), b"")
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         servicer.closed.clear()
         await asyncio.sleep(0.02)  # beyond the deadline that other calls have here
