@@ -62,10 +62,15 @@ async def read_twice(tour: Tour) -> None:
     for barber in await tour.caller.barbers():
         for offer in barber.services:
             first = await tour.caller.slots(barber.barber_id, offer.service_id)
-            if first.HasField("next_available"):
+            if not first.HasField("next_available"):
+                continue
+            tour.zone = ZoneInfo(first.time_zone)
+            # Not the next day that has any: its first slot may be too near once it is booked.
+            next_day = tour.day_of(first.next_available.slot.start_time) + timedelta(days=1)
+            later = await tour.caller.slots(barber.barber_id, offer.service_id, next_day)
+            if later.HasField("next_available"):
                 tour.barber, tour.service_id = barber, offer.service_id
-                tour.zone = ZoneInfo(first.time_zone)
-                tour.day = tour.day_of(first.next_available.slot.start_time)
+                tour.day = tour.day_of(later.next_available.slot.start_time)
                 break
         if tour.service_id:
             break

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -52,11 +52,16 @@ async def read_until(process: asyncio.subprocess.Process, words: str) -> str:
     return text
 
 
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):  # it may end as we look
+        return process.name()
+    return ""
+
+
 async def interrupt(process: asyncio.subprocess.Process) -> None:
     """Press Ctrl-C; nothing that it had started may be left."""
     children = psutil.Process(process.pid).children(recursive=True)
-    names = {child.name() for child in children}
-    assert any("postgres" in name for name in names), names  # the control
+    assert any("postgres" in name for name in map(_name, children))  # the control
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(_SECONDS):
         await process.communicate()
