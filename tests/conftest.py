@@ -23,6 +23,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from devstack import databases
 from devstack.postgres import PostgresServer
@@ -31,6 +32,8 @@ from devstack.valkey import ValkeyServer
 from tests.support.stack import ROLE_PASSWORD, Database, System, database_of, start_system
 
 _TEMPLATE = "migrated"
+
+settings.load_profile("ci")  # everywhere: the same examples, and none has a deadline
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[Database]]
 NewSystem = Callable[..., AbstractAsyncContextManager[System]]

@@ -60,7 +60,7 @@ def spans(day: date, lengths: int) -> st.SearchStrategy[Interval]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), where=days(), periods=hours())
 def test_slots_equal_those_of_the_brute_force_calculation(
     data: st.DataObject, where: tuple[date, ZoneInfo], periods: list[Period]
@@ -119,7 +119,7 @@ def test_slots_equal_those_of_the_brute_force_calculation(
         )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(where=days(), periods=hours())
 def test_open_time_equals_the_minutes_that_the_clock_shows(
     where: tuple[date, ZoneInfo], periods: list[Period]
