@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -107,7 +108,7 @@ class Cluster:
         """Return how often each cache service went to the database; None if it does not tell."""
 
         async def of(service: ServiceProcess) -> int | None:
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):  # the latter if it is killed as it tells
                 text = await asyncio.to_thread(_fetch, service.metrics_port, _SOON)
                 return sum(int(float(line.split()[-1])) for line in _MISSES.findall(text))
             return None

@@ -11,7 +11,7 @@ _POLL_SECONDS = 0.01
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], Awaitable[T]], *, seconds: float = 5.0) -> T:
+async def eventually(condition: Callable[[], Awaitable[T]], *, seconds: float = 30.0) -> T:
     """Ask again and again until the answer is true, and return it; AssertionError if it is late.
 
     What the condition asserts may fail until then: the last failure is the one reported.

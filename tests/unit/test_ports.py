@@ -18,10 +18,14 @@ sys.stdin.read()
 """
 
 
+_FIRSTS = iter(random.sample(range(10_000, ports._PORTS.start, 5), 10))
+"""Of five ports below all that are given elsewhere; what is given once stays so while we live."""
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> range:
-    """Leave five ports below all that are given elsewhere, so that they are nobody's."""
-    first = random.randrange(10_000, ports._PORTS.start, 5)  # noqa: S311
+    """Leave five ports, which are nobody's."""
+    first = next(_FIRSTS)
     monkeypatch.setattr(ports, "_PORTS", range(first, first + 5))
     return ports._PORTS
 

@@ -85,7 +85,7 @@ async def test_an_answer_that_is_there_needs_no_task() -> None:
     """It comes at once, before those that take their time, and takes one of the places too."""
     begun: list[int] = []
     go_on = asyncio.Event()
-    before = len(asyncio.all_tasks())
+    before = asyncio.all_tasks()
 
     async def slowly(number: int) -> int:
         await go_on.wait()
@@ -100,7 +100,7 @@ async def test_an_answer_that_is_there_needs_no_task() -> None:
     assert [await anext(answers), await anext(answers)] == [1, 2]
     await _settle()
     assert begun == [0, 1, 2, 3]
-    assert len(asyncio.all_tasks()) - before == 4, "three of its own, and one for the slow answer"
+    assert len(asyncio.all_tasks() - before) == 4, "three of its own, and one for the slow answer"
     go_on.set()
     assert sorted([number async for number in answers]) == [0, 3, 4, 5]
 
@@ -156,5 +156,5 @@ async def test_it_leaves_no_task(how: str) -> None:
         caller.go_on[0].set()
         assert await reading == 0
         await answers.aclose()  # type: ignore[attr-defined]
-    assert asyncio.all_tasks() == before
+    assert asyncio.all_tasks() <= before
     assert caller.cancelled == {"closed": 19, "cancelled": 20, "failed": 19}[how]
