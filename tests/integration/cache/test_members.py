@@ -71,9 +71,9 @@ async def test_a_stopped_process_costs_one_mutation_its_lease(pair: Pair, held_s
     try:
         await book_nine(held_shop)
         waited = await seconds_of(pair.one.stub.Invalidate(everything_of(held_shop)))
-        assert LEASE <= waited < LEASE + 0.5  # less would be the control failing: it was awaited
+        assert LEASE <= waited < 2 * LEASE  # less would be the control failing: it was awaited
         for _ in range(3):
-            assert await seconds_of(pair.one.stub.Invalidate(everything_of(held_shop))) < 0.25
+            assert await seconds_of(pair.one.stub.Invalidate(everything_of(held_shop))) < LEASE
         # These wait in its socket, so they are the first that it sees when it goes on.
         reads = [ask(pair.other, held_shop) for _ in range(20)]
         await fresh(pair.one, held_shop)
@@ -110,7 +110,7 @@ async def test_a_process_cut_off_serves_its_memory_no_longer_than_its_lease(
             )
             # The control: it would answer from memory, and may, since nobody acknowledged.
             assert source(await ask(cut_off, held_shop)) == "NEAR"
-            assert LEASE <= await telling < LEASE + 0.5
+            assert LEASE <= await telling < 2 * LEASE
             with pytest.raises(TimeoutError):  # it asks the database, in vain
                 async with asyncio.timeout(0.3):
                     await fresh(cut_off, held_shop)
@@ -137,10 +137,10 @@ async def test_who_ends_is_no_member_and_who_is_killed_is_removed(
             if graceful:
                 await third.process.stop()
                 assert await pair.members() == members
-                assert await seconds_of(pair.one.stub.Invalidate(everything_of(held_shop))) < 0.25
+                assert await seconds_of(pair.one.stub.Invalidate(everything_of(held_shop))) < LEASE
             else:
                 await third.process.kill()
                 assert len(await pair.members() - members) == 1
                 waited = await seconds_of(pair.one.stub.Invalidate(everything_of(held_shop)))
-                assert LEASE <= waited < LEASE + 0.5
+                assert LEASE <= waited < 2 * LEASE
                 assert await pair.members() == members
