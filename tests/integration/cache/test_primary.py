@@ -19,15 +19,15 @@ from tests.support.stack import Database
 SHOP = [ShopArguments(1)]
 
 
-def _engine(database: Database, isolation: str) -> AsyncEngine:
+def _engine(database: Database, isolation: str, timeout: float = 5.0) -> AsyncEngine:
     return make_engine(
-        database.cache_url, pool_size=1, timeout=0.5, pool_timeout=1.0, isolation=isolation
+        database.cache_url, pool_size=1, timeout=timeout, pool_timeout=1.0, isolation=isolation
     )
 
 
 @pytest.fixture
 async def primary(shared_database: Database) -> AsyncIterator[Primary]:
-    """Connect with patience for half a second."""
+    """Connect with more patience than any statement of these tests needs."""
     loads, work = _engine(shared_database, SNAPSHOTS), _engine(shared_database, STATEMENTS)
     yield Primary(loads, work, SystemClock())
     await loads.dispose()
@@ -79,12 +79,14 @@ async def test_the_outbox_is_read_again_after_its_connection_was_cut(
     assert await primary.outbox(older_than=0, limit=10) == []
 
 
-async def test_a_read_that_takes_too_long_is_not_asked_twice(primary: Primary) -> None:
+async def test_a_read_that_takes_too_long_is_not_asked_twice(shared_database: Database) -> None:
     """A slow server is not asked the same again by one that was tired of waiting."""
     asked = Asked("SELECT pg_sleep(5)")
+    engine = _engine(shared_database, SNAPSHOTS, timeout=0.5)
     with pytest.raises(Unavailable):
-        await primary.load(asked.query(), SHOP)
+        await Primary(engine, engine, SystemClock()).load(asked.query(), SHOP)
     assert asked.times == 1
+    await engine.dispose()
 
 
 async def test_an_errors_text_does_not_tell_what_was_asked_for(primary: Primary) -> None:
