@@ -186,6 +186,6 @@ async def test_audits_never_hold_up_hits(audited: Audited) -> None:
         assert source(await monday(cache, shop)) == "REDIS"
     await until(cache, DROPPED, 300 - 256 - 1)
     await lock.rollback()
-    await until(cache, CHECKED, 200)
+    await until(cache, CHECKED, 200, seconds=60)
     assert cache.metric(CHECKED) + cache.metric(DROPPED) <= 300
     assert cache.metric(MISMATCHED) == 0
