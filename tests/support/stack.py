@@ -71,6 +71,8 @@ async def start_system(
             "CHAIRSIDE_CACHE_DATABASE_URL": database.cache_url,
             "CHAIRSIDE_CACHE_REDIS_URL": valkey.url,
             "CHAIRSIDE_CACHE_WORKERS": "1",  # one process to kill or to freeze
+            # A loaded machine is not what these tests are about, nor is any of a silent Redis.
+            "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
             **more,
         },
         logs,

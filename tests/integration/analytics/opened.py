@@ -71,8 +71,7 @@ async def open_salon(new_database: NewDatabase, new_system: NewSystem) -> AsyncI
             for who, when in (((0, shop.barbers[0]), NOW), ((0,), BEFORE))
             for request in questions(report, org, who, *when, briefly=True)
         ]
-        variables = {"CHAIRSIDE_CLOCK_START": CLOCK, "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2"}
-        async with new_system(variables, database=database) as system:
+        async with new_system({"CHAIRSIDE_CLOCK_START": CLOCK}, database=database) as system:
             booking = BookingServiceStub(system.booking_channel)
             mutating = Mutating(booking, connection, shop, "USD")
             yield Open(shop, mutating, CacheServiceStub(system.cache_channel), requests)
