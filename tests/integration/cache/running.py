@@ -102,6 +102,7 @@ async def start_cache(
         "CHAIRSIDE_CACHE_MAX_STREAMS": "2000",
         # A loaded machine is not what these tests are about; those of outages set their own.
         "CHAIRSIDE_CACHE_REDIS_TIMEOUT": "2",
+        "CHAIRSIDE_CACHE_DEFAULT_DEADLINE": "30",
         # Most tests look at what is in Redis; those of memory say how much there is.
         "CHAIRSIDE_CACHE_MEMORY_BYTES": "0",
         # Nobody loads but who is asked; the tests of audits say how many there are.
