@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -25,20 +26,40 @@ WHERE usename = 'chairside_cache' AND wait_event_type = 'Lock' AND query LIKE $1
 
 
 async def _all_else_goes_on(pair: Pair, held: Shop, other: Shop) -> None:
-    """Hits from memory for two leases long, an Invalidate, and an empty outbox."""
+    """Hits from memory for two leases long, an Invalidate, and an empty outbox.
+
+    On a machine so busy that a lease runs out meanwhile, it is tried again.
+    """
     loop = asyncio.get_running_loop()
-    expelled = [one.metric("chairside_cache_expulsions_total") for one in pair.both]
-    await pair.connection.execute(
-        "UPDATE organizations SET lead_time_minutes = 20 WHERE id = $1", other.organization_id
-    )
-    for cache in pair.both:
-        assert await seconds_of(cache.stub.Invalidate(everything_of(other))) < ORDINARY
-    end = loop.time() + LEASES
-    while loop.time() < end:
+
+    async def near() -> bool:
+        return {await _source(cache, held) for cache in pair.both} == {"NEAR"}
+
+    async def goes_on() -> bool:
+        await eventually(near, seconds=5)
+        expelled = [one.metric("chairside_cache_expulsions_total") for one in pair.both]
+        await pair.connection.execute(
+            "UPDATE organizations SET lead_time_minutes = lead_time_minutes + 5 WHERE id = $1",
+            other.organization_id,
+        )
         for cache in pair.both:
-            assert source(await ask(cache, held)) == "NEAR"
-    await other.relayed()
-    assert [one.metric("chairside_cache_expulsions_total") for one in pair.both] == expelled
+            assert await seconds_of(cache.stub.Invalidate(everything_of(other))) < ORDINARY
+        end = loop.time() + LEASES
+        while loop.time() < end:
+            assert await near()
+        await other.relayed()
+        assert [one.metric("chairside_cache_expulsions_total") for one in pair.both] == expelled
+        return True
+
+    await eventually(goes_on, seconds=5)  # the lock must end before statements do
+
+
+async def _source(cache: Cache, shop: Shop) -> str:
+    """Tell where an answer comes from; without a lease from the database, for which loads wait."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ORDINARY):
+            return source(await ask(cache, shop))
+    return "DATABASE"
 
 
 async def test_loads_that_wait_keep_nothing_else_waiting(pair: Pair, held_shop: Shop) -> None:
