@@ -107,23 +107,27 @@ async def test_a_replica_promoted_with_old_data_serves_nothing_of_it(
         for cache in pair.both:
             assert source(await fresh(cache, held_shop)) == "DATABASE"
         # A look, then the leases must run out, then a look, then a fill and a hit.
-        assert await seconds_of(pair.cached_again(held_shop)) < LEASE + 1.5
+        assert await seconds_of(pair.cached_again(held_shop)) < LEASE + 3
 
 
 async def test_a_flush_costs_misses_only(pair: Pair, held_shop: Shop) -> None:
     """What is in memory is served on, what is not is loaded, and invalidations do as ever."""
-    names = "chairside_cache_fences_total", "chairside_cache_lease_held"
-    before = [cache.metric(name) for cache in pair.both for name in names]
+
+    async def in_force() -> list[object]:
+        fences = [cache.metric("chairside_cache_fences_total") for cache in pair.both]
+        return [*await pair.connection.fetchrow("SELECT * FROM authority"), *fences]
+
+    before = await in_force()
     async with _client(pair.valkey) as client:
         await client.flushall()
         assert not await _would_hit(client, held_shop)
     assert source(await ask(pair.one, held_shop)) == "NEAR"
     await book_nine(held_shop)
-    assert await seconds_of(pair.other.stub.Invalidate(everything_of(held_shop))) < 0.25
+    assert await seconds_of(pair.other.stub.Invalidate(everything_of(held_shop))) < LEASE
     for cache in pair.both:
         await fresh(cache, held_shop)
         assert source(await fresh(cache, held_shop)) == "NEAR"
-    assert [cache.metric(name) for cache in pair.both for name in names] == before
+    assert await in_force() == before
 
 
 async def test_a_redis_that_takes_no_writes_is_off_until_it_does(

@@ -43,10 +43,10 @@ async def test_without_redis_acknowledgements_wait_for_the_leases_once(
         waited = await asyncio.gather(
             *(seconds_of(cache.stub.Invalidate(request)) for cache in pair.both)
         )
-        assert LEASE < await first < LEASE + 0.8  # at least a lease: the control of all others
-        assert max(waited) < LEASE + 0.8
+        assert LEASE < await first < 2 * LEASE  # at least a lease: the control of all others
+        assert max(waited) < 2 * LEASE
         for cache in pair.both:
-            assert await seconds_of(cache.stub.Invalidate(request)) < 0.25
+            assert await seconds_of(cache.stub.Invalidate(request)) < LEASE
             assert source(await fresh(cache, held_shop)) == "DATABASE"
     finally:
         if fault == "killed":
