@@ -14,11 +14,10 @@ from cache_service.stores.redis.servers import Connect, Servers
 from cache_service.stores.redis.store import RedisStore
 from cache_service.stores.redis.urls import servers_of
 
-__all__ = ["ORGANIZATION", "TAGS", "TIMEOUT", "Bound", "Opened", "Place", "open_store"]
+__all__ = ["ORGANIZATION", "TAGS", "Bound", "Opened", "Place", "open_store"]
 
 ORGANIZATION = 7
 TAGS = ("organization", "day:7:2018-05-24")
-TIMEOUT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class Opened:
 async def open_store(
     url: str,
     *,
-    patience: float = TIMEOUT,
+    patience: float = 5.0,
     epoch: str = "e1",
     publisher: str = "me",
     compress_above: int = 0,

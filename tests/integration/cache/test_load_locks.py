@@ -8,6 +8,7 @@ import redis.asyncio
 from cache_service.coherence.entry import Entry, encode, mark
 from cache_service.coherence.ports import Filled, Taken, Wanted
 from tests.integration.cache.stores import ORGANIZATION, TAGS, Opened, Place, open_store
+from tests.support.waiting import eventually
 
 WANTED = Wanted("key", TAGS)
 
@@ -15,7 +16,7 @@ WANTED = Wanted("key", TAGS)
 @pytest.fixture
 async def opened(place: Place) -> AsyncIterator[Opened]:
     """Connect to what is empty."""
-    async with open_store(place.url, patience=5) as store:
+    async with open_store(place.url) as store:
         yield store
 
 
@@ -90,16 +91,25 @@ async def test_a_failed_load_releases_its_locks(opened: Opened) -> None:
 
 
 async def test_a_lock_lasts_a_second_unless_it_is_renewed(opened: Opened, place: Place) -> None:
-    """Waiting does not make it last, another's token neither, its own does."""
+    """Waiting does not make it last, another's token neither, its own does.
+
+    On a machine so busy that it runs out meanwhile, it is tried again.
+    """
     async with redis.asyncio.from_url(place.server) as client:
-        first = await _take(opened)
-        (name,) = await client.keys("*:load:key")
-        assert 0 < await client.pttl(name) <= 1000
-        await client.pexpire(name, 500)
-        await _take(opened)
-        await opened.store.renew(ORGANIZATION, ["key"], bytes(16))
-        assert 0 < await client.pttl(name) <= 500
-        await opened.store.renew(ORGANIZATION, ["key"], first.token)
-        assert 500 < await client.pttl(name) <= 1000
-        await client.delete(name)
-        assert (await _take(opened)).token, "who takes over"
+
+        async def lasts() -> bool:
+            first = await _take(opened)
+            assert first.token
+            (name,) = await client.keys("*:load:key")
+            assert 0 < await client.pttl(name) <= 1000
+            await client.pexpire(name, 500)
+            await _take(opened)
+            await opened.store.renew(ORGANIZATION, ["key"], bytes(16))
+            assert 0 < await client.pttl(name) <= 500
+            await opened.store.renew(ORGANIZATION, ["key"], first.token)
+            assert 500 < await client.pttl(name) <= 1000
+            await client.delete(name)
+            assert (await _take(opened)).token, "who takes over"
+            return True
+
+        await eventually(lasts)

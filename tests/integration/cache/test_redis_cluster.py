@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 async def opened(valkey_cluster: ValkeyCluster) -> AsyncIterator[Opened]:
     """Connect to an empty cluster."""
     await valkey_cluster.flush()
-    async with open_store(valkey_cluster.url, patience=5) as store:
+    async with open_store(valkey_cluster.url) as store:
         yield store
 
 
@@ -62,7 +62,7 @@ async def test_each_publication_is_heard_once_and_answered(
     valkey_cluster: ValkeyCluster, opened: Opened
 ) -> None:
     """Of every primary's organizations, by every member, and by none a second time."""
-    async with open_store(valkey_cluster.url, patience=5, publisher="other") as other:
+    async with open_store(valkey_cluster.url, publisher="other") as other:
         for number, organization_id in enumerate(_one_of_each(valkey_cluster)):
             await opened.store.invalidate(organization_id, TAGS, number)
             other.unbound.acknowledge(Publication("me", number, organization_id, TAGS), "member")
@@ -129,7 +129,7 @@ async def test_any_server_of_the_cluster_tells_the_others(
     """Those named that are away do not matter; if none will do, it is said of each why."""
     away = f"127.0.0.1:{free_port()}"
     last = valkey_cluster.servers[-1].port
-    async with open_store(f"redis+cluster://{away},127.0.0.1:{last}", patience=5) as opened:
+    async with open_store(f"redis+cluster://{away},127.0.0.1:{last}") as opened:
         assert opened.servers.connected
         assert await opened.fill()
     alone = redis_url.removeprefix("redis://").partition("/")[0]
@@ -151,7 +151,7 @@ async def test_a_server_that_does_not_know_its_own_name_is_where_it_was_asked(
     async with (
         ValkeyServer(tmp_path, options=options) as alone,
         redis.asyncio.from_url(alone.url) as client,
-        open_store(f"redis+cluster://127.0.0.1:{alone.port}", patience=5) as opened,
+        open_store(f"redis+cluster://127.0.0.1:{alone.port}") as opened,
     ):
         assert opened.changes == [f"127.0.0.1:{alone.port}: there are slots that none has"]
         await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
@@ -169,7 +169,7 @@ async def test_a_primary_that_hands_over_is_left(tmp_path: Path) -> None:
     """No connection need be lost for it: it says itself that the slots are another's."""
     async with (
         ValkeyCluster(tmp_path, replicas=1) as cluster,
-        open_store(cluster.url, patience=5) as opened,
+        open_store(cluster.url) as opened,
     ):
         before = await opened.store.era()
         assert await opened.fill()

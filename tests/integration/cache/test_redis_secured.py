@@ -48,15 +48,15 @@ async def whole_protocol(one: Opened, other: Opened) -> None:
         ends = {channel.rpartition(b":")[2] for channel, _ in one.heard}
         return ends == {b"loaded", b"invalidated", b"me"}
 
-    await eventually(told, seconds=1)
+    await eventually(told, seconds=5)
 
 
 @asynccontextmanager
 async def pair_of(url: str) -> AsyncIterator[tuple[Opened, Opened]]:
     """Connect two processes' stores."""
     async with (
-        open_store(url, patience=5) as one,
-        open_store(url, patience=5, publisher="other") as other,
+        open_store(url) as one,
+        open_store(url, publisher="other") as other,
     ):
         yield one, other
 
@@ -134,7 +134,7 @@ async def test_the_protocol_over_tls_with_both_sides_certified(
             (f"redis://127.0.0.1:{port}/0", ""),
             (f"{base}/nowhere", "No such file"),
         ):
-            async with open_store(url, patience=5) as opened:
+            async with open_store(url) as opened:
                 assert opened.changes[0] is not None
                 assert why in opened.changes[0]
                 assert not opened.connection.connected
