@@ -43,8 +43,8 @@ async def test_a_change_by_anybody_is_seen_within_a_second(cache: Cache, shop: S
     async def emptied() -> bool:
         return await _waiting(shop) == 0
 
-    await eventually(seen, seconds=2)
-    await eventually(emptied, seconds=2)
+    await eventually(seen)
+    await eventually(emptied)
     assert source(await cache.availability(*ask)) == "REDIS"
 
 

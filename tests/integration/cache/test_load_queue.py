@@ -25,7 +25,7 @@ VARIABLES = {
     "CHAIRSIDE_CACHE_POOL_TIMEOUT": "60",
     "CHAIRSIDE_CACHE_STATEMENT_TIMEOUT": "60",
 }
-SOON, LATE = 2.0, 25.0
+SOON, LATE = 5.0, 25.0
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def _waiting(cache: Cache, loads: int) -> None:
         running = cache.metric("chairside_cache_loads_running")
         return (running, cache.metric("chairside_cache_loads_waiting")) == (1, loads)
 
-    await eventually(so_many, seconds=SOON * 5)
+    await eventually(so_many, seconds=SOON * 2)
 
 
 async def test_a_full_queue_refuses_with_word_of_when_to_come_again(
