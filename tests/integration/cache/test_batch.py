@@ -15,6 +15,7 @@ from chairside.cache.v1 import cache_service_pb2 as pb
 from service_kit.status import DETAILS_KEY
 from service_kit.values import to_date
 from tests.integration.cache.each_read import each_read
+from tests.integration.cache.holding import read_while_held
 from tests.integration.cache.pair import everything_of
 from tests.integration.cache.running import Cache, refused, source, starts
 from tests.integration.cache.shops import Shop, open_shop
@@ -276,10 +277,7 @@ async def test_a_response_out_of_memory_ends_with_its_time(near: Cache, shop: Sh
         day_of(shop),
         _read("get_booked_slots", shop, barber_id=shop.barbers[0], start_date=to_date(MONDAY)),
     ]
-    async with shop.acknowledged():
-        await shop.book(at, hold_until=near.now() + timedelta(seconds=2))
-    await ask(near, *reads)
-    slots, busy = await ask(near, *reads)
+    _, (slots, busy) = await read_while_held(near, shop, at, lambda: ask(near, *reads))
     assert at not in starts(slots.get_availability)[shop.barbers[0]]
     assert len(busy.get_booked_slots.intervals) == 1
 

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.message import Message
 
 from chairside.cache.v1 import cache_service_pb2 as pb
+from tests.integration.cache.holding import read_while_held
 from tests.integration.cache.running import Cache, source, starts
 from tests.integration.cache.shops import Shop
 from tests.support.waiting import eventually
@@ -56,10 +57,7 @@ async def test_a_hold_that_ends_gives_its_slot_back_from_memory(near: Cache, sho
     """What is made of an answer in memory ends when the answer says something else."""
     ask = shop.organization_id, shop.services[0], shop.barbers, MONDAY
     at = shop.at(f"{MONDAY} 10:00")
-    async with shop.acknowledged():
-        await shop.book(at, hold_until=near.now() + timedelta(seconds=1.5))
-    await near.availability(*ask)
-    held = await near.availability(*ask)
+    _, held = await read_while_held(near, shop, at, lambda: near.availability(*ask))
     assert source(held) == "NEAR"
     assert at not in starts(held)[shop.barbers[0]]
 
