@@ -61,6 +61,17 @@ class Crew:
                 found[sample.name] = found.get(sample.name, 0) + sample.value
         return found
 
+    async def all_told(self) -> dict[str, float]:
+        """Scrape the metrics when all workers answer: of one that is silent they are older."""
+
+        async def told() -> dict[str, float] | None:
+            scraped = self.metrics()
+            return scraped if scraped["chairside_workers_silent"] == 0 else None
+
+        found = await eventually(told)
+        assert found is not None
+        return found
+
     async def healthy(self) -> None:
         """Wait until all workers run and may serve hits."""
 

@@ -65,10 +65,14 @@ async def test_workers_answer_on_one_port_as_one_service(crew: Crew) -> None:
     assert len(crew.pids()) == WORKERS
     assert set(OVER_WORKERS) <= crew.metrics().keys()  # what is said there is of gauges there are
     assert await crew.connection.fetchval("SELECT count(*) FROM members") >= WORKERS
+
+    async def called() -> bool:  # the access log is written behind the calls
+        return bool(crew.events("call"))
+
+    await eventually(called)
     events = [json.loads(line)["event"] for line in crew.process.output().splitlines()]
     assert events[0] == "settings"
     assert (events.count("settings"), events.count("serving")) == (1, 1)
-    assert "call" in events
 
 
 async def test_memory_is_coherent_across_workers(crew: Crew) -> None:
@@ -100,12 +104,12 @@ async def test_a_killed_worker_is_replaced_and_no_count_goes_backwards(crew: Cre
     """Calls made of the dead stay counted, the new one's are added, and health is back."""
     shop = await open_shop(crew.connection)
     name = "chairside_cache_reads_total"
-    before = crew.metrics()
+    before = await crew.all_told()
     async with crew.each() as workers:
         for worker in workers:
             for _ in range(10):
                 await ask(worker, shop)
-        told = crew.metrics()
+        told = await crew.all_told()
         assert told[name] == before.get(name, 0) + 10 * WORKERS
         victim = crew.pids()[0]
         os.kill(victim, signal.SIGKILL)
@@ -127,24 +131,29 @@ async def test_a_killed_worker_is_replaced_and_no_count_goes_backwards(crew: Cre
     async with crew.each() as workers:
         for worker in workers:
             await ask(worker, shop)
-    after = crew.metrics()
+    after = await crew.all_told()
     assert after[name] == told[name] + WORKERS
     assert after["grpc_server_handling_seconds_count"] > told["grpc_server_handling_seconds_count"]
 
 
 async def test_metrics_answer_while_a_worker_hangs(crew: Crew) -> None:
     """Its counts are the last known, its gauges are left out, and it is told that it is silent."""
-    before = crew.metrics()
+    before = await crew.all_told()
     victim = crew.pids()[-1]
-    os.kill(victim, signal.SIGSTOP)
-    try:
+
+    async def one_is_silent() -> dict[str, float]:
         began = time.monotonic()
         told = await asyncio.to_thread(crew.metrics)
         assert time.monotonic() - began < 2
+        assert told["chairside_workers_silent"] == 1  # on a busy machine perhaps two, at first
+        return told
+
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        told = await eventually(one_is_silent)
     finally:
         os.kill(victim, signal.SIGCONT)
     assert told["chairside_workers"] == WORKERS
-    assert told["chairside_workers_silent"] == 1
     name = "grpc_server_handled_total"  # nobody calls meanwhile
     assert told[name] == before[name] > 0
     await crew.healthy()
