@@ -4,11 +4,12 @@ import asyncio
 import json
 from itertools import count
 
+import asyncpg
 import grpc
 import pytest
 
 from tests.integration.booking.house import HOUR, MONDAY, Shop, failure, request_id
-from tests.support.waiting import in_time
+from tests.support.waiting import eventually, in_time
 
 TEN = MONDAY + 2 * HOUR
 
@@ -124,19 +125,25 @@ async def test_a_caller_that_leaves_after_the_commit_loses_no_invalidation(shop:
 
 async def test_a_caller_that_leaves_before_the_commit_changes_nothing(shop: Shop) -> None:
     """A cancel while the booking waits for its turn undoes it, and frees the barber."""
-    gate = asyncio.ensure_future(
-        shop.house.sql(
-            "SELECT pg_advisory_xact_lock((1::bigint << 62) | :barber), pg_sleep(1)",
-            barber=shop.barbers[0],
-        )
-    )
-    await _advisory(shop, "granted")
-    call = shop.house.stub.CreateAppointment(shop.request(TEN))
-    task = asyncio.ensure_future(_quietly(call))
-    await _advisory(shop, "NOT granted")
-    call.cancel()
-    await task
-    await gate
+    waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    async def waiting() -> bool:
+        return bool(await gate.fetchval(waits))
+
+    async def left() -> bool:
+        return not await waiting()
+
+    gate = await asyncpg.connect(shop.house.database.url)
+    try:
+        await gate.fetchval("SELECT pg_advisory_lock((1::bigint << 62) | $1)", shop.barbers[0])
+        call = shop.house.stub.CreateAppointment(shop.request(TEN))
+        task = asyncio.ensure_future(_quietly(call))
+        await eventually(waiting)
+        call.cancel()
+        await task
+        await eventually(left, seconds=2)  # long before its statement would be ended anyway
+    finally:
+        await gate.close()
     await shop.house.mutations.drain(5.0)
     assert await shop.house.sql("SELECT 1 FROM appointments") == []
     assert shop.house.cache.told == []
@@ -148,10 +155,3 @@ async def _quietly(call: grpc.aio.UnaryUnaryCall) -> None:
         await call
     except asyncio.CancelledError:
         assert call.cancelled()
-
-
-async def _advisory(shop: Shop, state: str) -> None:
-    """Wait until Postgres knows of an advisory lock in that state."""
-    seen = f"SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND {state}"  # noqa: S608 - ours
-    while not await shop.house.sql(seen):  # noqa: ASYNC110 - Postgres has no event for it
-        await asyncio.sleep(0)
