@@ -214,7 +214,9 @@ async def open_house(
             database.booking_url,
             application_name="tests",
             pool_size=pool_size,
-            pool_timeout=30.0,
+            # Hundreds may wait for one barber.
+            pool_timeout=60.0,
+            statement_timeout=60.0,
         )
         stack.push_async_callback(engine.dispose)
         owner = make_engine(database.url, application_name="tests-owner", pool_size=2)
@@ -235,7 +237,8 @@ async def open_house(
         stack.push_async_callback(mutations.drain, 5.0)
         servicer = BookingServicer(mutations, Reads(units, tokens, clock), client)
         server = grpc.aio.server()
-        register(server, SERVICE, servicer, Calls(Metrics(), AccessLog(None)))
+        calls = Calls(Metrics(), AccessLog(None), default_deadline=60.0)
+        register(server, SERVICE, servicer, calls)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         stack.push_async_callback(server.stop, 1.0)

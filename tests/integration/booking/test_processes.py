@@ -31,12 +31,18 @@ from tests.support.waiting import in_time
 
 NINE = MONDAY + timedelta(hours=1)
 WHEN = {"CHAIRSIDE_CLOCK_START": "2025-06-02T12:00:00Z"}
+# Hundreds wait for two barbers.
+PATIENT = WHEN | {
+    "CHAIRSIDE_BOOKING_DEFAULT_DEADLINE": "60",
+    "CHAIRSIDE_BOOKING_POOL_TIMEOUT": "60",
+    "CHAIRSIDE_BOOKING_STATEMENT_TIMEOUT": "60",
+}
 
 
 @pytest.fixture(scope="module")
 async def town(new_system: NewSystem) -> AsyncIterator[tuple[System, Shop]]:
     """Run both services on a Monday morning, with a shop that opened before."""
-    async with new_system(WHEN) as system, open_house(system.database) as house:
+    async with new_system(PATIENT) as system, open_house(system.database) as house:
         yield system, await open_shop(house)
 
 
@@ -85,7 +91,7 @@ async def test_two_processes_never_book_one_time_twice(
             "CHAIRSIDE_BOOKING_METRICS_LISTEN": "127.0.0.1:0",
             "CHAIRSIDE_BOOKING_DATABASE_URL": system.database.booking_url,
             "CHAIRSIDE_BOOKING_CACHE_TARGET": system.cache.address,
-            **WHEN,
+            **PATIENT,
         },
         tmp_path,
     )
