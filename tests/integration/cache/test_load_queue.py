@@ -26,6 +26,7 @@ VARIABLES = {
     "CHAIRSIDE_CACHE_STATEMENT_TIMEOUT": "60",
 }
 SOON, LATE = 5.0, 25.0
+ENDED = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 @pytest.fixture
@@ -95,12 +96,15 @@ async def test_a_load_waits_for_as_long_as_one_of_its_callers(
     async with locked(pair.database, "special_hours"):
         running = asyncio.ensure_future(_ask(cache, shop, 1))
         await _waiting(cache, 0)
+        began = asyncio.get_running_loop().time()
         alone = asyncio.ensure_future(_ask(cache, shop, 2, SOON))
         first = asyncio.ensure_future(_ask(cache, shop, 3, SOON))
         await _waiting(cache, 2)
         second = asyncio.ensure_future(_ask(cache, shop, 3))
         for call in (alone, first):
-            assert (await refused(call)).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            # The process gives it up at that moment: on a busy machine its word may come first.
+            assert (await refused(call)).code() in ENDED
+        assert asyncio.get_running_loop().time() - began > SOON * 0.9
         await _waiting(cache, 1)
         assert not second.done()
     for answer in await asyncio.gather(running, second):
