@@ -177,6 +177,7 @@ async def failure(call: Awaitable[Any]) -> Failure:
 def read_failure(error: grpc.aio.AioRpcError) -> Failure:
     """Read the rich status of an error."""
     trailing = dict(error.trailing_metadata() or ())
+    assert "grpc-status-details-bin" in trailing, f"gRPC's own: {error!r}"
     status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])  # type: ignore[arg-type]
     found = {
         kind: kind()
