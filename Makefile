@@ -20,7 +20,7 @@ MONTHS ?= 6
 SEED ?= 1
 OPTIONS ?=
 # What `make soak` is given besides SEED: for how long, and what it must come to at least. It
-# goes on for that, three times as long at most; a short one is `make soak SECONDS=60 READS=0 FAULTS=0`.
+# goes on for that, six times as long at most; a short one is `make soak SECONDS=60 READS=0 FAULTS=0`.
 SECONDS ?= 1800
 READS ?= 2000000
 FAULTS ?= 1000

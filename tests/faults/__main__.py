@@ -28,6 +28,8 @@ from tests.faults.tables import as_markdown, show
 
 _ROUND = 60.0
 _SHORTEST = 15.0
+_LONGEST = 6
+"""Times what was asked for: a busy machine comes to less in the same time."""
 _MOST_GIVEN_UP = 3
 _NEAR = 10
 """One in so many reads is to begin within 5 ms of an acknowledgement."""
@@ -113,7 +115,7 @@ async def _rounds(
         past = monotonic() - began
         left = run.seconds - past
         if left < _SHORTEST:
-            if rounds and (not run.missed(rounds) or past > 3 * run.seconds):
+            if rounds and (not run.missed(rounds) or past > _LONGEST * run.seconds):
                 return
             left = _SHORTEST
         one = await play(cluster, run.seed + len(rounds), min(_ROUND, left), run.rates, run.kinds)
@@ -128,7 +130,7 @@ def main(  # noqa: PLR0917 - its options
     seconds: Annotated[float, typer.Option(help="How long the load lasts.")] = 600.0,
     least: Annotated[
         int,
-        typer.Option(help="Go on, at most twice as long again, for so many reads, a tenth near."),
+        typer.Option(help="Go on, up to six times as long, for so many reads, a tenth near."),
     ] = 0,
     least_faults: Annotated[
         int, typer.Option(help="As well for so many faults that had an effect.")

@@ -58,6 +58,7 @@ def summary(
         "committed_without_an_answer": sum(one.resolved for one in rounds),
         "days_of_totals_compared": sum(one.totals for one in rounds),
         "applied_after_healing_seconds": [round(lag, 3) for lag in lags],
+        "quiet_spans_disturbed": sum(one.disturbed for one in rounds),
         "acknowledgement_seconds": _spread([wait for one in rounds for wait in one.waits]),
         "faults": len(happened),
         "faults_with_effect": sum(fault.effect > 0 for fault in happened),

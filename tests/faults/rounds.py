@@ -28,6 +28,7 @@ from tests.faults.schedule import Happened, Schedule
 from tests.faults.settle import check_database, check_totals, resolve
 from tests.faults.shop import Shop, open_shop
 from tests.faults.valkey_faults import valkey_faults
+from tests.support.steady import Standstills
 from tests.support.waiting import eventually
 
 __all__ = ["Round", "begun", "grids", "play"]
@@ -42,6 +43,7 @@ _WAITS = "SELECT EXISTS (SELECT FROM outbox WHERE organization_id = $1 AND xid <
 class Round:
     """What one round gave: `resolved` mutations were found committed without an answer.
 
+    `disturbed` are quiet spans in which the machine stood still, and which count for nothing.
     `near` is how many calls began within 5 ms of an acknowledgement and were answered,
     `totals` how many days of clients' totals were compared with the rows, `waits` are the
     seconds that mutations took which were applied at their first attempt, `checking` is how
@@ -53,6 +55,7 @@ class Round:
     verdict: Verdict
     happened: list[Happened] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
+    disturbed: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     proxies: Counter[str] = field(default_factory=Counter)
     resolved: int = 0
@@ -91,12 +94,13 @@ async def play(
             caller_faults() | postgres_faults() | valkey_faults() | link_faults(),
         )
     ]
-    schedule = Schedule(scene, lanes, settled, quiet_seconds=_QUIET)
     began = monotonic()
-    async with load:
-        faults = asyncio.create_task(schedule.run(began + seconds))
-        await load.run(rates, faults.done)
-        await faults
+    with Standstills() as standstills:
+        schedule = Schedule(scene, lanes, settled, quiet_seconds=_QUIET, standstills=standstills)
+        async with load:
+            faults = asyncio.create_task(schedule.run(began + seconds))
+            await load.run(rates, faults.done)
+            await faults
     history.quiet = schedule.quiet
     connection = await cluster.connect()
     try:
@@ -116,6 +120,7 @@ async def play(
         verdict,
         schedule.happened,
         schedule.lags,
+        schedule.disturbed,
         load.counts,
         _sum(cluster),
         resolved,

@@ -16,7 +16,7 @@ _READS = 100_000
 _NEAR = 10_000
 _KINDS = 12
 _SEED = 1
-_PATIENCE = 300.0
+_PATIENCE = 600.0
 
 
 async def test_no_read_is_older_than_an_acknowledgement(
