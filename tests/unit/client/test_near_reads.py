@@ -25,8 +25,8 @@ def source(answer: object) -> str:
 
 @asynccontextmanager
 async def watching(fake: FakeCache) -> AsyncIterator[tuple[CacheClient, Stream]]:
-    """Connect a client whose stream is heard."""
-    async with client_of(fake, near_ttl=30.0) as client:
+    """Connect a client whose stream is heard, once: its lease outlasts the test."""
+    async with client_of(fake, near_ttl=30.0, near_lease=30.0) as client:
         await client.get_availability(NEAR)
 
         async def opened() -> bool:
