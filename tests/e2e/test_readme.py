@@ -16,6 +16,7 @@ from tests.e2e.conftest import WORKERS
 from tests.e2e.pages import Example, covers, examples
 from tests.e2e.programs import ROOT, run
 from tests.support.stack import System
+from tests.support.steady import undisturbed
 
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
@@ -55,12 +56,16 @@ async def test_the_second_time_the_source_is_a_cache(town: System) -> None:
     From the memory of the worker that answers; from Redis, once, if it has not yet asked there.
     """
     (example,) = (one for one in RUN if "GetAvailability" in one.command)
-    sources = [(await example.run(town)).json()["cache_info"]["source"] for _ in range(6)]
     told = {f"SOURCE_{name}" for name in ("NEAR", "REDIS")}
-    assert set(sources[1:]) <= told
     assert all(f"`{source}`" in README for source in told)
-    assert "SOURCE_NEAR" in sources
-    assert sources.count("SOURCE_REDIS") < WORKERS
+
+    async def asked_again() -> None:
+        sources = [(await example.run(town)).json()["cache_info"]["source"] for _ in range(6)]
+        assert set(sources[1:]) <= told
+        assert "SOURCE_NEAR" in sources
+        assert sources.count("SOURCE_REDIS") < WORKERS
+
+    await undisturbed(asked_again)
 
 
 def test_every_other_example_is_a_make_target() -> None:
