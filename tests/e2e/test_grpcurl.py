@@ -141,7 +141,12 @@ async def test_every_method_of_the_cache_service_answers(town: System) -> None:
 async def test_a_watch_goes_on_until_its_caller_ends_it(town: System) -> None:
     """The first heartbeat comes at once and has a name; the time given ends the call."""
     method = f"{CACHE.full_name}/Watch"
-    ran = await grpcurl(address(town, CACHE), method, data={"organization_id": 1}, seconds=1)
+    for seconds in (1, 3, 9):  # within which grpcurl also connects, and asks what a Watch is
+        ran = await grpcurl(
+            address(town, CACHE), method, data={"organization_id": 1}, seconds=seconds
+        )
+        if "Code: DeadlineExceeded" in ran.err and ran.out:
+            break
     assert "Code: DeadlineExceeded" in ran.err
     first, _ = json.JSONDecoder().raw_decode(ran.out)
     assert first["elapsed"].endswith("s")
