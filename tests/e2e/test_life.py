@@ -89,6 +89,9 @@ async def town(new_system: NewSystem) -> AsyncIterator[Town]:
         "CHAIRSIDE_BOOKING_LISTEN": f"127.0.0.1:{free_port()}",
         "CHAIRSIDE_CACHE_LOAD_QUEUE": "1000",
         "CHAIRSIDE_BOOKING_CACHE_TIMEOUT": "20",
+        # What waits for a lock of a test is not to be given up before the test is done.
+        "CHAIRSIDE_CACHE_STATEMENT_TIMEOUT": "60",
+        "CHAIRSIDE_BOOKING_STATEMENT_TIMEOUT": "60",
     }
     async with new_system(variables) as system, open_house(system.database) as house:
         shop = await open_shop(house)
@@ -248,11 +251,15 @@ async def test_sigterm_under_load_fails_no_call_that_has_begun(town: Town, name:
                     organization_id=shop.id,
                     client={"client_id": shop.client, "name": "Eve"},
                     update_mask={"paths": ["name"]},
-                )
+                ),
+                timeout=30,
             )
             if name == "booking"
             else cache.GetUserData(
-                cache_service_pb2.GetUserDataRequest(organization_id=shop.id, client_id=shop.client)
+                cache_service_pb2.GetUserDataRequest(
+                    organization_id=shop.id, client_id=shop.client
+                ),
+                timeout=30,
             )
         )
         second = await asyncpg.connect(town.system.database.url)
