@@ -66,6 +66,12 @@ class Secured:
             self.channels[process.name] = process.channel()
         return self.channels[process.name]
 
+    def write_callers(self, text: str) -> None:
+        """Put another file in the callers file's place: nobody reads half of it."""
+        new = self.callers.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.callers)
+
     async def ask(self, method: MethodDescriptor, request: Message, caller: str | None) -> bytes:
         """Call a method as a caller; of a stream the first answer is returned."""
         service = method.containing_service

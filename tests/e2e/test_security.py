@@ -4,9 +4,7 @@ import asyncio
 import re
 import shlex
 import sys
-from collections.abc import AsyncIterator
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,11 +17,8 @@ from google.protobuf.message_factory import GetMessageClass
 from booking_service.edge.rights import RIGHTS as BOOKING_RIGHTS
 from cache_service.edge.rights import RIGHTS as CACHE_RIGHTS
 from chairside.cache.v1 import cache_service_pb2 as pb
-from devstack.valkey import ValkeyServer
 from service_kit.callers import Right
-from tests.conftest import NewDatabase
 from tests.e2e.asked import READS, UNKNOWN, has, ids_of, of_shop, put, rpc_of, samples, strangers
-from tests.e2e.open_streams import OpenStreams
 from tests.e2e.programs import run, scrape
 from tests.e2e.secured import (
     MARK,
@@ -31,9 +26,7 @@ from tests.e2e.secured import (
     TOKENS,
     Outcome,
     Secured,
-    start_secured,
 )
-from tests.integration.cache.test_redis_secured import RULES
 from tests.support.certificates import issue
 from tests.support.contract import BOOKING, CACHE, METHODS
 from tests.support.stack import ROLE_PASSWORD
@@ -43,21 +36,6 @@ PAGE = Path("docs/security.md").read_text()
 RIGHTS = {**BOOKING_RIGHTS, **CACHE_RIGHTS}
 UNOWNED = {"CreateOrganization"}
 """Mutations that are of no shop."""
-
-
-@pytest.fixture(scope="module")
-async def secured(
-    new_database: NewDatabase, valkey: ValkeyServer, server_directory: Path
-) -> AsyncIterator[Secured]:
-    """Start it for all of these tests."""
-    directory = server_directory / "secured"
-    directory.mkdir()
-    async with (
-        new_database() as database,
-        start_secured(database, valkey, RULES, directory) as running,
-    ):
-        assert running.mine["organization"] == "1", "whom the callers file names"
-        yield running
 
 
 def without(outcome: Outcome, *ids: object) -> Outcome:
@@ -152,66 +130,6 @@ async def test_each_read_of_a_batch_is_judged_by_itself(secured: Secured, name: 
         alone = GetMessageClass(method.input_type)(reads=reads[1:2])
         (result,) = answer.FromString(await secured.ask(method, alone, "one")).results
         assert result.error == results[1].error
-
-
-async def test_a_watch_of_all_tells_only_of_one_s_own(secured: Secured) -> None:
-    """The operator's hears of both shops, in order, and this caller's of its own alone."""
-    heard: dict[str, list[int]] = {}
-    opened = {}
-    for caller in ("all", "one"):
-        call = secured.channel(CACHE).unary_stream(f"/{CACHE.full_name}/Watch")(
-            b"", metadata=[("authorization", f"Bearer {TOKENS[caller]}")], timeout=20
-        )
-        assert pb.WatchResponse.FromString(await call.read()).HasField("elapsed")
-        opened[caller] = call
-    for known in (secured.theirs, secured.mine):
-        request = pb.InvalidateRequest(scope={"organization_id": int(known["organization"])})
-        await secured.ask(CACHE.methods_by_name["Invalidate"], request, "all")
-    for caller, call in opened.items():
-        told = heard[caller] = []
-        while int(secured.mine["organization"]) not in told:
-            message = pb.WatchResponse.FromString(await call.read())
-            if message.tags:
-                told.append(message.organization_id)
-        call.cancel()
-    assert set(heard["all"]) == {
-        int(secured.mine["organization"]),
-        int(secured.theirs["organization"]),
-    }
-    assert set(heard["one"]) == {int(secured.mine["organization"])}
-
-
-async def test_open_streams_have_no_more_rights_than_the_file_gives(secured: Secured) -> None:
-    """Who is struck off, or loses right or shop, is told no more; who keeps them goes on."""
-    text = secured.callers.read_text()
-    streams = {who: OpenStreams(secured, who) for who in ("one", "gone", Right.READ, "all")}
-    assert [await one.looked_up() for one in streams.values()] == ["OK"] * 4
-    goes_on = streams.pop("all")
-    expected = {
-        "one": ["PERMISSION_DENIED ORGANIZATION_NOT_ALLOWED", "UNAVAILABLE RIGHTS_CHANGED"],
-        "gone": ["UNAUTHENTICATED UNKNOWN_CALLER"] * 2,
-        Right.READ: ["PERMISSION_DENIED METHOD_NOT_ALLOWED"] * 2,
-    }
-    hashes = [sha256(token.encode()).hexdigest() for token in (TOKENS["gone"], "another's")]
-    changed = text.replace(*hashes).replace("may = ['read']\n", "may = []\n")
-    try:
-        secured.callers.write_text(changed.replace("organizations = [1]", "organizations = [9]"))
-        for who, why in expected.items():
-            async with asyncio.timeout(5):
-                assert await streams[who].ended() == why
-            assert await streams[who].looked_up() == why[0].partition(" ")[0]
-        assert await goes_on.looked_up() == "OK"
-        assert not any(watch.done() for watch in goes_on.watches)
-    finally:
-        secured.callers.write_text(text)
-    for one in streams.values():
-
-        async def again(one: OpenStreams = one) -> bool:
-            return await one.looked_up() == "OK"
-
-        await eventually(again)
-    for one in (*streams.values(), goes_on):
-        one.cancel()
 
 
 async def test_every_method_takes_its_right_and_a_known_caller(secured: Secured) -> None:

@@ -67,7 +67,7 @@ async def undisturbed(
             began = clock()
             try:
                 return await section()
-            except AssertionError:
+            except Exception:
                 if not standstills.seconds(began, clock()):
                     raise
         return await section()
