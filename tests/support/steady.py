@@ -7,6 +7,8 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Self, TypeVar
 
+import grpc
+
 __all__ = ["Standstills", "undisturbed"]
 
 _TICK_SECONDS = 0.01
@@ -61,13 +63,16 @@ async def undisturbed(
     tries: int = 3,
     clock: Callable[[], float] = monotonic,
 ) -> T:
-    """Run a section of a test; again if it failed while the machine stood still, and only then."""
+    """Run a section of a test; again if it failed while the machine stood still, and only then.
+
+    What must hold even then, such as that nothing is stale, is to be asserted outside, of each run.
+    """
     with Standstills(clock) as standstills:
         for _ in range(tries - 1):
             began = clock()
             try:
                 return await section()
-            except Exception:
+            except (AssertionError, grpc.RpcError):
                 if not standstills.seconds(began, clock()):
                     raise
         return await section()
