@@ -19,13 +19,25 @@ _METHOD = "/chairside.cache.v1.CacheService/GetAvailability"
 _SECONDS = 0.7
 _RATES = {"messages": 300, "halves": 500, "unread": 500, "metadata": 300, "idle": 0, "silent": 0}
 _RATE = 4000
+_QUIET = {"idle", "silent"}
 _CONNECTIONS = {"idle": 300, "silent": 300, "frames": 5, "noise": 5}
 _PAUSE = 0.02
 _MOST_GROWTH = 1.2
+_TRIES = 5
+"""Attackers leave the core to whoever wants it: on a busy machine one may come to nothing."""
 
 
 async def _attack(system: System, kind: str) -> tuple[Came, int]:
-    """Attack with a process of its own while we ask; return what it came to, and our answers."""
+    """Attack until that came to something; return to what, and our answers meanwhile."""
+    for _ in range(_TRIES):
+        came, answers = await _attack_once(system, kind)
+        if came.opened and (came.done or kind in _QUIET):
+            break
+    return came, answers
+
+
+async def _attack_once(system: System, kind: str) -> tuple[Came, int]:
+    """Attack with a process of its own while we ask."""
     request = pb.GetAvailabilityRequest(organization_id=1, service_id=1)
     attack = Attack(
         kind,
@@ -62,7 +74,7 @@ async def test_others_are_answered_during_an_attack(attacked: System, kind: str)
     grown = size().rss
     again, _ = await _attack(attacked, kind)
     assert min(came.opened, again.opened) > 0  # the control: they attacked
-    assert min(came.done, again.done) > 0 or kind in {"idle", "silent"}
+    assert min(came.done, again.done) > 0 or kind in _QUIET
     assert answers > 1
     assert attacked.cache.running
     assert size().rss < grown * _MOST_GROWTH
