@@ -215,7 +215,7 @@ class Load:
     ) -> bytes | str:
         """Return the answer, or the name of the status."""
         try:
-            return await self._patient(method(request, timeout=_WRITE_SECONDS))
+            return await self._patient(method(request, timeout=max(_WRITE_SECONDS, self._patience)))
         except grpc.aio.AioRpcError as error:
             return error.code().name
         except asyncio.CancelledError:
