@@ -18,6 +18,8 @@ from tests.e2e.programs import Ran, grpcurl, run
 from tests.support.stack import System
 from tests.support.steady import undisturbed
 
+ROWS = 8
+"""Of a table at most."""
 READ = "chairside.cache.v1.CacheService/ListBarbers"
 
 
@@ -45,8 +47,11 @@ async def test_once_shows_parts_calls_and_queries(town: System) -> None:
     assert rows["redis"].startswith("connected")
     assert rows["auditor"].split()[0].isdigit()
     assert {"relay", "loads", "memory", "event loop", "pool loads", "pool lease"} <= rows.keys()
-    assert re.search(r"│ ListBarbers +│ +[\d.,e-]+ │ +0\.0% │ +[\d.]+ (µ|m)?s", out)
-    assert re.search(r"│ barbers +│ +[\d.]+% │", out)
+    calls = dict(re.findall(r"│ (\w+) +│ +[\d.,e-]+ │ +([\d.]+%) │ +[\d.]+ (?:µ|m)?s", out))
+    queries = re.findall(r"│ (\w+) +│ +(?:[\d.]+%|-) │ +[\d.,e-]+ │ +[\d.,e-]+ │", out)
+    # Unless other tests, of the same system, made so many others that they stand there alone.
+    assert calls.get("ListBarbers") == "0.0%" or len(calls) == ROWS
+    assert "barbers" in queries or len(queries) == ROWS
     assert re.search(r"Reads: [\d.]+% hits", out)
 
 
