@@ -19,8 +19,8 @@ from chairside.cache.v1 import cache_service_pb2
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from service_kit.values import to_date
 from tests.conftest import NewSystem
-from tests.integration.booking.house import read_failure
 from tests.support.contract import METHODS
+from tests.support.failures import read_failure
 from tests.support.stack import System
 
 PROPER = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED"}

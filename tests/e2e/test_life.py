@@ -23,14 +23,8 @@ from devstack.services import ServiceProcess
 from service_kit.values import from_timestamp, to_date
 from tests.conftest import NewSystem
 from tests.e2e.programs import scrape
-from tests.integration.booking.house import (
-    MONDAY,
-    Shop,
-    failure,
-    open_house,
-    open_shop,
-    request_id,
-)
+from tests.integration.booking.house import MONDAY, Shop, open_house, open_shop, request_id
+from tests.support.failures import failure
 from tests.support.stack import System
 from tests.support.waiting import eventually
 

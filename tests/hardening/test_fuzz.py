@@ -14,8 +14,8 @@ from chairside.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from chairside.cache.v1 import cache_service_pb2 as cache_pb
 from chairside.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from tests.hardening.fuzzing import requests
-from tests.integration.booking.house import read_failure
 from tests.support.contract import METHODS
+from tests.support.failures import read_failure
 from tests.support.stack import System
 
 REQUESTS = int(os.environ.get("REQUESTS", "5000"))

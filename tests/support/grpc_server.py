@@ -81,6 +81,7 @@ def calls_of_nobody() -> Calls:
 def details_of(error: grpc.aio.AioRpcError) -> dict[str, Message]:
     """Return an error's details by the names of their types."""
     metadata = dict(error.trailing_metadata() or ())
+    assert DETAILS_KEY in metadata, f"gRPC's own: {error!r}"
     status = status_pb2.Status.FromString(metadata[DETAILS_KEY])  # type: ignore[arg-type]
     assert status.code == error.code().value[0]
     found: dict[str, Message] = {}

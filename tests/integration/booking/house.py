@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2, status_pb2
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 from google.type.timeofday_pb2 import TimeOfDay
@@ -149,60 +148,6 @@ def every_day(opens: int, closes: int) -> list[WeekdayHours]:
 def request_id() -> str:
     """Make an id that no other request has."""
     return str(uuid4())
-
-
-@dataclass
-class Failure:
-    """An error as it crossed the wire."""
-
-    code: str
-    reason: str
-    metadata: dict[str, str]
-    fields: list[str]
-    retry: bool
-    resource: str
-    precondition: str
-
-
-async def failure(call: Awaitable[Any]) -> Failure:
-    """Await a call that must fail, and read its rich status."""
-    try:
-        response = await call
-    except grpc.aio.AioRpcError as error:
-        return read_failure(error)
-    message = f"the call succeeded: {response}"
-    raise AssertionError(message)
-
-
-def read_failure(error: grpc.aio.AioRpcError) -> Failure:
-    """Read the rich status of an error."""
-    trailing = dict(error.trailing_metadata() or ())
-    assert "grpc-status-details-bin" in trailing, f"gRPC's own: {error!r}"
-    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])  # type: ignore[arg-type]
-    found = {
-        kind: kind()
-        for kind in (
-            error_details_pb2.ErrorInfo,
-            error_details_pb2.BadRequest,
-            error_details_pb2.ResourceInfo,
-            error_details_pb2.PreconditionFailure,
-        )
-    }
-    for detail in status.details:
-        for message in found.values():
-            detail.Unpack(message)
-    info = found[error_details_pb2.ErrorInfo]
-    assert info.domain == "chairside"
-    failures = found[error_details_pb2.PreconditionFailure].violations
-    return Failure(
-        error.code().name,
-        info.reason,
-        dict(info.metadata),
-        [violation.field for violation in found[error_details_pb2.BadRequest].field_violations],
-        any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details),
-        found[error_details_pb2.ResourceInfo].resource_type,
-        failures[0].type if failures else "",
-    )
 
 
 @asynccontextmanager

@@ -8,7 +8,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.cache.v1 import types_pb2 as types
-from tests.integration.booking.house import HOUR, MONDAY, Shop, cad, failure, stamp
+from tests.integration.booking.house import HOUR, MONDAY, Shop, cad, stamp
+from tests.support.failures import failure
 
 TEN = MONDAY + 2 * HOUR  # 10:00 in Toronto
 

@@ -12,7 +12,8 @@ from google.type.money_pb2 import Money
 
 from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.cache.v1 import types_pb2 as types
-from tests.integration.booking.house import HOUR, MONDAY, House, cad, failure, period, stamp
+from tests.integration.booking.house import HOUR, MONDAY, House, cad, period, stamp
+from tests.support.failures import failure
 
 NOON = stamp(MONDAY + 4 * HOUR)
 ODD = Timestamp(seconds=NOON.seconds + 1)

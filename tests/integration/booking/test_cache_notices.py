@@ -8,7 +8,8 @@ import asyncpg
 import grpc
 import pytest
 
-from tests.integration.booking.house import HOUR, MONDAY, Shop, failure, request_id
+from tests.integration.booking.house import HOUR, MONDAY, Shop, request_id
+from tests.support.failures import failure
 from tests.support.waiting import eventually, in_time
 
 TEN = MONDAY + 2 * HOUR

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chairside.booking.v1 import booking_service_pb2 as pb
-from tests.integration.booking.house import House, Shop, day, every_day, failure, open_shop
+from tests.integration.booking.house import House, Shop, day, every_day, open_shop
+from tests.support.failures import failure
 
 
 async def open_in(house: House, zone: str, opens: int, closes: int, now: datetime) -> Shop:

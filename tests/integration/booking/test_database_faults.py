@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from chairside.booking.v1 import booking_service_pb2 as pb
-from tests.integration.booking.house import HOUR, MONDAY, Shop, failure, open_house, request_id
+from tests.integration.booking.house import HOUR, MONDAY, Shop, open_house, request_id
+from tests.support.failures import failure
 from tests.support.stack import Database
 
 TEN = MONDAY + 2 * HOUR

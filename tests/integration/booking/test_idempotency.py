@@ -11,7 +11,8 @@ from booking_service.postgres.unit_of_work import UnitsOfWork
 from booking_service.use_cases import idempotency
 from booking_service.use_cases.transaction import Transaction
 from chairside.booking.v1 import booking_service_pb2 as pb
-from tests.integration.booking.house import HOUR, MONDAY, Shop, failure, request_id, stamp
+from tests.integration.booking.house import HOUR, MONDAY, Shop, request_id, stamp
+from tests.support.failures import failure
 
 TEN = MONDAY + 2 * HOUR
 

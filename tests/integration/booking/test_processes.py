@@ -23,9 +23,9 @@ from tests.integration.booking.house import (
     every_day,
     open_house,
     open_shop,
-    read_failure,
     stamp,
 )
+from tests.support.failures import read_failure
 from tests.support.stack import System
 from tests.support.waiting import in_time
 

@@ -9,16 +9,8 @@ import grpc
 
 from chairside.booking.v1 import booking_service_pb2 as pb
 from chairside.cache.v1 import types_pb2 as types
-from tests.integration.booking.house import (
-    HOUR,
-    MONDAY,
-    House,
-    Shop,
-    cad,
-    open_shop,
-    read_failure,
-    stamp,
-)
+from tests.integration.booking.house import HOUR, MONDAY, House, Shop, cad, open_shop, stamp
+from tests.support.failures import read_failure
 
 TEN = MONDAY + 2 * HOUR
 

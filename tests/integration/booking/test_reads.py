@@ -25,12 +25,12 @@ from tests.integration.booking.house import (
     Shop,
     cad,
     day,
-    failure,
     open_house,
     open_shop,
     stamp,
 )
 from tests.support.batching import batch_get
+from tests.support.failures import failure
 from tests.support.stack import Database
 
 Answer = Callable[[Any, Context], Awaitable[Any]]

@@ -23,12 +23,12 @@ from tests.integration.booking.house import (
     MONDAY,
     House,
     Shop,
-    failure,
     open_house,
     open_shop,
     request_id,
 )
 from tests.support import request_ids_before
+from tests.support.failures import failure
 from tests.support.waiting import eventually
 
 TEN = MONDAY + 2 * HOUR

@@ -14,11 +14,11 @@ from tests.integration.booking.house import (
     cad,
     day,
     every_day,
-    failure,
     open_shop,
     period,
     stamp,
 )
+from tests.support.failures import failure
 
 TEN = MONDAY + 2 * HOUR
 
