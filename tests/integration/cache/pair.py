@@ -1,7 +1,7 @@
 """Two processes of the cache service over one Redis and one database, and their memories."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -62,6 +62,16 @@ class Pair:
             return all(cache.metric("chairside_cache_lease_held") == 1 for cache in self.both)
 
         await eventually(hold, seconds=20)
+
+    async def measured(self, measure: Callable[[], Awaitable[None]], *, seconds: float) -> None:
+        """Measure with both healthy; again where a busy machine, or what is wrong, spoiled it."""
+
+        async def once() -> bool:
+            await self.healthy()
+            await measure()
+            return True
+
+        await eventually(once, seconds=seconds)
 
     async def held(self, cache: Cache, shop: Shop) -> None:
         """Let a process hold the shop's Monday, nine o'clock still free, in its memory."""
